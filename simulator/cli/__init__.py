@@ -1,0 +1,78 @@
+"""The command line: thin commands that load, call one library function, and print or save.
+
+Exit status: 0 an answer (also with warnings), 1 an error of the user's files or request, 2 a usage error.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError, Group, Parameter
+
+from simulator.cli.how_long import explain, optimum, plot, run, scale
+from simulator.cli.later import LATER
+from simulator.cli.shelves import profiles, scenarios, show
+from simulator.cli.version import version
+from simulator.errors import NotInThisVersionError, SimulatorError
+
+__all__ = ["app", "main"]
+
+HOW_LONG = Group("How long?", sort_key=1)
+FILES = Group("What is there?", sort_key=7)
+GROUPS = {
+    "network": Group("How fast is this network?", sort_key=2),
+    "buy": Group("What shall I buy?", sort_key=3),
+    "share": Group("Who gets how many?", sort_key=4),
+    "true": Group("Is it true?", sort_key=5),
+    "measure": Group("Measure mine", sort_key=6),
+    "how_long": HOW_LONG,
+}
+
+app = App(
+    name="learnersim",
+    help="How long does data-parallel SGD take to converge, on which cluster, with which mini-batch, for how much money?",
+    version=version,
+    default_parameter=Parameter(negative=()),
+)
+for command in (run, optimum, scale, explain, plot):
+    app.command(command, group=HOW_LONG)
+for name, (group, function) in LATER.items():
+    app.command(function, name=name, group=GROUPS[group])
+shelf = App(name="scenarios", help="List the shipped scenarios, or show one.", group=FILES)
+shelf.default(scenarios)
+shelf.command(show)
+app.command(shelf)
+app.command(profiles, group=FILES)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave with its exit status."""
+    sys.exit(status(sys.argv[1:] if arguments is None else arguments))
+
+
+def status(arguments: Sequence[str]) -> int:
+    """Run the command line and return its exit status; errors become messages on stderr."""
+    try:
+        app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        _say(f"learnersim: {' '.join(str(error).split())}\nTry 'learnersim --help'.")
+        return 2
+    except NotInThisVersionError as error:
+        _say(str(error))
+        return 2
+    except SimulatorError as error:
+        _say(str(error))
+        return 1
+    except BrokenPipeError:  # the reader of our output has gone: nothing left to say
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        _say("learnersim: interrupted")
+        return 130
+    return 0
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")

@@ -1,0 +1,306 @@
+"""Answers as JSON keys and as text: first in words and people's units, then the table."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simulator.cli.output import print_lines, print_table
+from simulator.cli.words import BOUND_WORDS, number, percent, seconds
+from simulator.scenarios.cases import Case
+from simulator.studies.answer import Answer, answer
+from simulator.uncertainty import Interval
+
+if TYPE_CHECKING:
+    from simulator.scenarios import Scenario
+    from simulator.studies.scaling import ScalingTable
+    from simulator.time_to_converge import TimeToConverge
+
+__all__ = ["Solved", "answer_keys", "optimum_keys", "print_explanation", "print_optimum", "print_run", "print_scaling", "solved"]
+
+MOST_CONTRIBUTIONS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Solved:
+    """An answer with its case, cost and interval."""
+
+    case: Case
+    answer: Answer
+    interval: Interval | None
+    cost_usd: float | None
+
+
+def solved(scenario: Scenario, workload: str | None) -> list[Solved]:
+    """Answer each (learners, batch_samples) that [run] asks, with interval and cost, and warn as the answers need."""
+    from simulator.scenarios.effects import (
+        converge_interval90,
+        warn_about_keys_without_effect,
+        warn_about_unverified,
+    )
+
+    def case_of(changed: Scenario) -> Case:
+        return Case.of(changed, workload=workload)
+
+    def outcome(changed: Case) -> tuple[Any, ...]:
+        results: list[Any] = []
+        for found in _answers(changed):
+            results += [found.converge_time_s, found.batch_samples, found.learners, found.shares]
+            results.append(changed.cost_usd(found.learners, found.converge_time_s))
+        return (*results, changed.fit)
+
+    case = case_of(scenario)
+    rows = []
+    for found in _answers(case):
+        case.warn_about(found.batch_samples)
+        rows.append(
+            Solved(
+                case=case,
+                answer=found,
+                interval=converge_interval90(scenario, case, case_of, found.batch_samples, found.learners),
+                cost_usd=case.cost_usd(found.learners, found.converge_time_s),
+            )
+        )
+    warn_about_unverified(scenario, case)
+    warn_about_keys_without_effect(scenario, case_of, outcome)
+    return rows
+
+
+def _answers(case: Case) -> list[Answer]:
+    return [
+        answer(
+            case.model,
+            case.limits,
+            learners=case.learners_number(P),
+            batch_samples=M,
+            max_learners=case.learners_at_hand,
+        )
+        for P in case.learners
+        for M in case.batch_samples
+    ]
+
+
+def answer_keys(row: Solved) -> dict[str, Any]:
+    """Return the JSON keys of `run` for one answer."""
+    keys = dataclasses.asdict(row.answer)
+    interval = row.interval
+    cost = row.cost_usd
+    per_second = cost / row.answer.converge_time_s if cost is not None else None
+    one_run = interval.one_run if interval is not None else None
+    keys["converge_time_s_interval90"] = one_run
+    keys["converge_time_s_mean_interval90"] = interval.mean if interval is not None else None
+    keys["cost_usd"] = cost
+    keys["cost_usd_interval90"] = [end * per_second for end in one_run] if one_run and per_second is not None else None
+    keys["interval_contributions"] = dict(interval.contributions) if interval is not None else None
+    keys["nodes"] = row.case.nodes(row.answer.learners)
+    keys["workload"] = row.case.workload
+    return {**keys, **_law_keys(row.case.model)}
+
+
+def _law_keys(model: TimeToConverge) -> dict[str, Any]:
+    law = model.convergence
+    critical = getattr(law, "critical_batch_samples", None)
+    return {
+        "n_inf_updates": getattr(law, "n_inf_updates", None),
+        "alpha_samples": getattr(law, "alpha_samples", None),
+        "critical_batch_samples": critical if critical is not None and np.isfinite(critical) else None,
+    }
+
+
+def optimum_keys(model: TimeToConverge, found: Answer) -> dict[str, Any]:
+    """Return the JSON keys of `optimum`."""
+    keys = dataclasses.asdict(found)
+    for name in ("best_batch_samples", "best_converge_time_s"):
+        del keys[name]
+    return {**keys, "rounding": model.rounding, **_law_keys(model)}
+
+
+def limited_by(found: Answer, model: TimeToConverge, unit: str) -> str:
+    """Say in words what limits an answer."""
+    if found.branch is None:
+        lost = found.converge_time_s / found.best_converge_time_s - 1.0
+        best = f"the best mini-batch there is {number(found.best_batch_samples)} {unit}s ({seconds(found.best_converge_time_s)})"
+        return f"the mini-batch was given; {best}, {percent(max(lost, 0.0))} faster" if lost > 1e-6 else f"{best}"
+    if found.bound is None:
+        return "not limited by a bound"
+    words = BOUND_WORDS[found.bound]
+    if found.bound == "memory":
+        words += f": {number(model.max_local_samples)} {unit}s per learner"
+    if found.bound == "knee" and hasattr(model.compute, "knee_samples"):
+        words += f": {number(model.compute.knee_samples)} {unit}s per learner"
+    if found.bound == "learners":
+        words += f": all {number(found.learners)} are used, more would be faster"
+    return f"limited by {words}"
+
+
+def shares_in_words(found: Answer) -> str:
+    """Say where the time goes."""
+    names = {
+        "compute": "compute",
+        "communication": "communication",
+        "waiting": "waiting",
+        "cross_validation": "cross-validation",
+    }
+    parts = [
+        f"{percent(getattr(found.shares, key))} {name}"
+        for key, name in names.items()
+        if getattr(found.shares, key) > 0 or key in ("compute", "communication")
+    ]
+    return ", ".join(parts)
+
+
+def _plural(value: float, unit: str) -> str:
+    return f"{number(value)} {unit}{'' if value == 1 else 's'}"
+
+
+def print_run(title: str, best: Solved, rows: Sequence[Solved]) -> None:
+    """Print the answer of `run`: the sentence, the facts, the table."""
+    found, case = best.answer, best.case
+    unit = case.sample_unit
+    between = ""
+    if best.interval is not None:
+        low, high = best.interval.one_run
+        between = f", 90 % between {seconds(low)} and {seconds(high)}"
+    lines = [
+        title,
+        "",
+        f"{seconds(found.converge_time_s)}{between}; {limited_by(found, case.model, unit)}; {shares_in_words(found)}",
+        "",
+    ]
+    low, high = found.flat_range_samples
+    facts = [
+        ("batch (all learners)", f"{_plural(found.batch_samples, unit)}, {number(found.local_samples)} per learner"),
+        ("within 5 % of the best", f"{number(low)} to {_plural(high, unit)}"),
+        ("learners", f"{number(found.learners)}{_on_nodes(case, found.learners)}"),
+        ("updates to converge", f"{number(found.updates)} of {seconds(found.update_time_s)}"),
+        ("of an update", f"computing {seconds(found.compute_time_s)}, reducing {seconds(found.reduce_time_s)}"),
+        *_law_facts(case.model, unit),
+        ("bottleneck", found.bottleneck.replace("_", " ")),
+    ]
+    if best.cost_usd is not None:
+        facts.append(("cost", f"{best.cost_usd:,.2f} USD"))
+    if best.interval is not None:
+        mean_low, mean_high = best.interval.mean
+        facts.append(("mean over runs, 90 %", f"{seconds(mean_low)} to {seconds(mean_high)}"))
+        most = list(best.interval.contributions.items())[:MOST_CONTRIBUTIONS]
+        facts.append(("what widens it most", ", ".join(f"{name} {percent(width)}" for name, width in most)))
+    lines += _aligned(facts)
+    print_lines([*lines, ""])
+    print_table([_run_row(row) for row in rows], right=_RUN_COLUMNS)
+
+
+_RUN_COLUMNS = ("learners", "batch_samples", "local_samples", "updates", "update", "time", "communication", "cost_usd")
+
+
+def _run_row(row: Solved) -> dict[str, str]:
+    found = row.answer
+    cells = {
+        "learners": number(found.learners),
+        "batch_samples": number(found.batch_samples),
+        "local_samples": number(found.local_samples),
+        "updates": number(found.updates),
+        "update": seconds(found.update_time_s),
+        "time": seconds(found.converge_time_s),
+        "communication": percent(found.shares.communication),
+        "bound": BOUND_WORDS[found.bound] if found.bound else "-",
+    }
+    if row.cost_usd is not None:
+        cells["cost_usd"] = f"{row.cost_usd:,.2f}"
+    return cells
+
+
+def _on_nodes(case: Case, learners: float) -> str:
+    nodes = case.nodes(learners)
+    return f" on {nodes} node{'' if nodes == 1 else 's'}" if nodes is not None else ""
+
+
+def _law_facts(model: TimeToConverge, unit: str) -> list[tuple[str, str]]:
+    keys = _law_keys(model)
+    if keys["n_inf_updates"] is None:
+        return []
+    words = f"fewest updates {number(keys['n_inf_updates'])}, fewest samples {keys['alpha_samples']:.4g}"
+    if keys["critical_batch_samples"] is not None:
+        words += f", critical batch {_plural(round(keys['critical_batch_samples']), unit)}"
+    return [("N_inf, alpha", words)]
+
+
+def _aligned(facts: Sequence[tuple[str, str]]) -> list[str]:
+    width = max(len(name) for name, _ in facts)
+    return [f"  {name:<{width}}  {value}" for name, value in facts]
+
+
+def print_optimum(model: TimeToConverge, found: Answer) -> None:
+    """Print the answer of `optimum`."""
+    low, high = found.flat_range_samples
+    lines = [
+        f"{seconds(found.converge_time_s)} at batch (all learners) {number(found.batch_samples)} on {number(found.learners)} "
+        f"learners; {limited_by(found, model, 'sample')}; {shares_in_words(found)}",
+        "",
+    ]
+    facts = [
+        ("batch (all learners)", f"{found.batch_samples:.8g} samples, {found.local_samples:.6g} per learner"),
+        ("within 5 % of the best", f"{number(low)} to {number(high)} samples"),
+        ("updates to converge", f"{found.updates:.8g} of {seconds(found.update_time_s)}"),
+        ("of an update", f"computing {seconds(found.compute_time_s)}, reducing {seconds(found.reduce_time_s)}"),
+        *_law_facts(model, "sample"),
+        ("branch", f"{found.branch}" + (f", bound {found.bound}" if found.bound else "")),
+    ]
+    print_lines(lines + _aligned(facts))
+
+
+def print_scaling(table: ScalingTable, title: str) -> None:
+    """Print the three scalings: the thresholds in words, then one row for each number of learners."""
+    lines = [title, ""] if title else []
+    weak, strong = table.optimal_is_weak_from_learners, table.strong_stops_at_learners
+    lines += _aligned(
+        [
+            ("optimal is weak scaling", f"from {number(weak)} learners on" if weak else "nowhere in this range"),
+            (
+                "strong scaling stops",
+                f"at {number(strong)} learners" if strong else "nowhere in this range",
+            ),
+            ("held constant", f"strong: batch (all learners) {number(table.strong_batch_samples)}; weak: "
+             f"{number(table.weak_local_samples)} per learner"),
+        ]
+    )  # fmt: skip
+    print_lines([*lines, ""])
+    cells: dict[int, dict[str, str]] = {}
+    for row in table.rows:
+        line = cells.setdefault(row.learners, {"learners": number(row.learners)})
+        if row.scaling == "optimal":
+            line["best batch (all learners)"] = number(row.batch_samples)
+        line[row.scaling] = seconds(row.converge_time_s) if row.converge_time_s is not None else "-"
+        if row.scaling == "optimal":
+            line["speed-up"] = number(row.speedup)
+            line["efficiency"] = percent(row.efficiency) if row.efficiency is not None else "-"
+    print_table(list(cells.values()), right=tuple(next(iter(cells.values()))))
+
+
+def print_explanation(title: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Print where every number comes from; sources are numbered and listed below the table."""
+    sources = {source: i for i, source in enumerate(dict.fromkeys(row["source"] for row in rows if row["source"]), 1)}
+    short = {"default": "default"}
+    marks = {True: "yes", False: "NO", None: "-"}
+    cells = []
+    for row in rows:
+        value = row["value"]
+        shown = f"{value:.10g}" if isinstance(value, float) else str(value)
+        if row["low"] is not None and row["high"] is not None:
+            shown += f" ({row['low']:.4g} to {row['high']:.4g})"
+        cells.append(
+            {
+                "key": row["key"],
+                "value": shown,
+                "unit": row["unit"] or "",
+                "checked": marks[row["verified"]],
+                "source": short.get(row["source"]) or (f"[{sources[row['source']]}]" if row["source"] else ""),
+                "equation": row["equation"] or "",
+            }
+        )
+    print_lines([title, ""])
+    print_table(cells, width=150)
+    print_lines(["", "Sources", *(f"  [{i}] {source}" for source, i in sources.items() if source not in short)])

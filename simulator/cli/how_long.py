@@ -1,0 +1,225 @@
+"""How long? The commands run, optimum, scale, explain and plot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from simulator.cli.flags import (
+    MOST_LEARNERS,
+    ModelFlags,
+    OutputFlags,
+    RoundingFlags,
+    ScenarioFlags,
+    learners_list,
+    one_learners,
+)
+from simulator.errors import SimulatorError
+
+if TYPE_CHECKING:
+    from simulator.scenarios import Scenario
+
+__all__ = ["explain", "optimum", "plot", "run", "scale"]
+
+NO_CHOICE, NO_MODEL, NO_OUTPUT, AS_IN_THE_PAPER = ScenarioFlags(), ModelFlags(), OutputFlags(), RoundingFlags()
+
+
+def run(scenario: str, /, *, choice: ScenarioFlags = NO_CHOICE, output: OutputFlags = NO_OUTPUT) -> None:
+    """How long does this scenario take to converge, with which mini-batch, and what limits it?
+
+    Parameters
+    ----------
+    scenario
+        A scenario file, or the name of a shipped one (see: learnersim scenarios).
+    """
+    from simulator.cli.answers import answer_keys, print_run, solved
+    from simulator.cli.output import Output, collected_warnings
+    from simulator.studies.curves import batch_curve
+
+    with collected_warnings() as caught:
+        loaded = choice.load(scenario)
+        out = Output.prepared("run", output, title=_title(loaded), seed=loaded.sections.seed, inputs=loaded.tree)
+        found = solved(loaded, choice.workload)
+        best = min(found, key=lambda row: row.answer.converge_time_s)
+        rows = [answer_keys(row) for row in found]
+        tables = {"rows.csv": rows}
+        if out.folder is not None:
+            tables["batch.csv"] = batch_curve(best.case.model, best.case.limits, best.answer.learners)
+    out.emit({**answer_keys(best), "rows": rows}, caught, text=lambda: print_run(_title(loaded), best, found), tables=tables)
+
+
+def optimum(
+    scenario: str | None = None,
+    /,
+    *,
+    model: ModelFlags = NO_MODEL,
+    learners: str | None = None,
+    max_learners: int | None = None,
+    rounding: RoundingFlags = AS_IN_THE_PAPER,
+    choice: ScenarioFlags = NO_CHOICE,
+    output: OutputFlags = NO_OUTPUT,
+) -> None:
+    """Which mini-batch converges fastest? From the paper's five numbers, or from a scenario.
+
+    Parameters
+    ----------
+    scenario
+        A scenario file or the name of a shipped one, instead of the flags of the model.
+    learners
+        P: a number, or "best".
+    max_learners
+        The most learners that "best" may use (by default 1,048,576, or the scenario's cluster).
+    """
+    from simulator.cli.answers import optimum_keys, print_optimum
+    from simulator.cli.output import Output, collected_warnings, request_errors
+    from simulator.studies.answer import answer
+
+    if max_learners is not None and not 1 <= max_learners <= MOST_LEARNERS:
+        raise SimulatorError(f"--max-learners must be from 1 to {MOST_LEARNERS:,}, got {max_learners}")
+    wanted = one_learners(learners) if learners is not None else None
+    with collected_warnings() as caught, request_errors():
+        asked: list[Any] = [model.given(), wanted, max_learners, rounding.rounding]
+        case = None
+        if scenario is not None:
+            from simulator.scenarios import Case
+
+            loaded = choice.load(scenario, model.over_a_scenario())
+            case = Case.of(loaded, workload=choice.workload, rounding=rounding.rounding)
+            laws, limits, title, seed = case.model, case.limits, _title(loaded), loaded.sections.seed
+            asked.append(loaded.tree)
+            if wanted is None:
+                wanted = case.learners_number(case.learners[0]) if len(case.learners) == 1 else "best"
+            most = min(max_learners or case.learners_at_hand, case.learners_at_hand)
+            _refuse_more_than(most if wanted == "best" else case.learners_at_hand, wanted)
+        else:
+            laws, limits, title, seed = model.model(rounding.rounding), model.limits(), "", choice.seed
+            if wanted is None:
+                raise SimulatorError('--learners is missing: give a number, or "best"')
+            most = max_learners or MOST_LEARNERS
+        out = Output.prepared("optimum", output, title=title, seed=seed, inputs=asked)
+        found = answer(laws, limits, learners=wanted, batch_samples="best", max_learners=most)
+        if case is not None:
+            case.warn_about(found.batch_samples)
+    own = optimum_keys(laws, found)
+    out.emit(own, caught, text=lambda: print_optimum(laws, found), tables={"rows.csv": [own]})
+
+
+def scale(
+    scenario: str | None = None,
+    /,
+    *,
+    learners: str | None = None,
+    weak_local_samples: float | None = None,
+    strong_batch_samples: float | None = None,
+    model: ModelFlags = NO_MODEL,
+    rounding: RoundingFlags = AS_IN_THE_PAPER,
+    choice: ScenarioFlags = NO_CHOICE,
+    output: OutputFlags = NO_OUTPUT,
+) -> None:
+    """What do more learners bring? Strong, weak and optimal scaling side by side.
+
+    Parameters
+    ----------
+    scenario
+        A scenario file or the name of a shipped one, instead of the flags of the model.
+    learners
+        Numbers of learners, "1,2,4,8"; with a scenario by default the powers of two up to its cluster.
+    weak_local_samples
+        Samples per learner of weak scaling; by default the optimal ones of the most learners.
+    strong_batch_samples
+        Mini-batch of strong scaling; by default the optimal one of the middle number of learners.
+    """
+    import dataclasses
+
+    from simulator.cli.answers import print_scaling
+    from simulator.cli.output import Output, collected_warnings, request_errors
+    from simulator.studies.scaling import scaling
+
+    for name, value in (("weak-local-samples", weak_local_samples), ("strong-batch-samples", strong_batch_samples)):
+        if value is not None and not 0 < value < 1e30:
+            raise SimulatorError(f"--{name} must be > 0, got {value:g}")
+    listed = learners_list(learners)
+    with collected_warnings() as caught, request_errors():
+        asked: list[Any] = [model.given(), listed, weak_local_samples, strong_batch_samples, rounding.rounding]
+        if scenario is not None:
+            from simulator.scenarios import Case
+
+            loaded = choice.load(scenario, model.over_a_scenario())
+            case = Case.of(loaded, workload=choice.workload, rounding=rounding.rounding)
+            laws, limits, title, seed = case.model, case.limits, _title(loaded), loaded.sections.seed
+            asked.append(loaded.tree)
+            listed = listed or _powers_of_two(case.learners_at_hand)
+            _refuse_more_than(case.learners_at_hand, max(listed))
+        else:
+            laws, limits, title, seed = model.model(rounding.rounding), model.limits(), "", choice.seed
+            if listed is None:
+                raise SimulatorError("--learners is missing: give the numbers of learners, like --learners 1,2,4,8")
+        out = Output.prepared("scale", output, title=title, seed=seed, inputs=asked)
+        table = scaling(
+            laws,
+            limits,
+            listed,
+            weak_local_samples=weak_local_samples,
+            strong_batch_samples=strong_batch_samples,
+        )
+    own = dataclasses.asdict(table)
+    out.emit(own, caught, text=lambda: print_scaling(table, title), tables={"scaling.csv": own["rows"]})
+
+
+def explain(
+    scenario: str, /, *, choice: ScenarioFlags = NO_CHOICE, output: OutputFlags = NO_OUTPUT
+) -> None:
+    """Where does every number come from? Values, units, sources, defaults, equations.
+
+    Parameters
+    ----------
+    scenario
+        A scenario file, or the name of a shipped one.
+    """
+    from simulator.cli.answers import print_explanation
+    from simulator.cli.output import Output, collected_warnings
+    from simulator.scenarios import Case
+    from simulator.scenarios.explain import explanation
+
+    with collected_warnings() as caught:
+        loaded = choice.load(scenario)
+        out = Output.prepared("explain", output, title=_title(loaded), seed=loaded.sections.seed, inputs=loaded.tree)
+        rows = explanation(loaded, Case.of(loaded, workload=choice.workload))
+    out.emit({"rows": rows}, caught, text=lambda: print_explanation(_title(loaded), rows), tables={"rows.csv": rows})
+
+
+def plot(run_dir: Path, /, *, json: bool = False) -> None:
+    """Draw the figures of a saved run into its folder.
+
+    Parameters
+    ----------
+    run_dir
+        Folder that run or scale wrote with --out.
+    json
+        Print one JSON object.
+    """
+    from simulator.cli.output import Output, print_lines
+    from simulator.plots import DRAWN, draw_run
+    from simulator.tables import read_json
+
+    found = read_json(run_dir / "run.json")
+    if not isinstance(found, dict) or found.get("command") not in DRAWN:
+        raise SimulatorError(f"{run_dir}: must hold the run.json of one of the commands {', '.join(DRAWN)}")
+    written = [str(path) for path in draw_run(run_dir, found)]
+    out = Output(command="plot", title=str(found.get("title", "")), seed=found.get("seed"), as_json=json)
+    out.emit({"figures": written}, [], text=lambda: print_lines([f"wrote {path}" for path in written]))
+
+
+def _title(scenario: Scenario) -> str:
+    title = scenario.sections.title or scenario.name
+    return f"{title} [{scenario.option}]" if scenario.option else title
+
+
+def _refuse_more_than(at_hand: int, learners: Any) -> None:
+    if isinstance(learners, int) and learners > at_hand:
+        raise SimulatorError(f"--learners must be <= the {at_hand} learners of the cluster, got {learners}")
+
+
+def _powers_of_two(most: int) -> list[int]:
+    powers = [2**i for i in range(most.bit_length()) if 2**i <= most]
+    return powers if powers[-1] == most else [*powers, most]

@@ -1,0 +1,43 @@
+"""Verbs whose part is not in this version: the file is checked all the same, then the command says so and exits with 2."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from simulator.errors import NotInThisVersionError
+
+__all__ = ["LATER"]
+
+
+def _verb(name: str, does: str) -> Callable[[str | None], None]:
+    """Return a command that checks the scenario it is given and says that its answer is not in this version."""
+
+    def command(scenario: str | None = None, /) -> None:
+        checked = ""
+        if scenario is not None:
+            from simulator.scenarios import load_scenario
+
+            load_scenario(scenario)
+            checked = f"{scenario} is valid, but "
+        raise NotInThisVersionError(f"learnersim: {checked}'{name}' is not in this version")
+
+    command.__name__ = name
+    command.__doc__ = f"""{does} (not in this version: the file is checked only).
+
+    Parameters
+    ----------
+    scenario
+        A scenario file, or the name of a shipped one.
+    """
+    return command
+
+
+LATER: dict[str, tuple[str, Callable[[str | None], None]]] = {
+    "simulate": ("how_long", _verb("simulate", "Simulate stragglers, contention and failures, event by event")),
+    "sweep": ("how_long", _verb("sweep", "Answer for every combination of the values in [sweep]")),
+    "network": ("network", _verb("network", "Time a collective on a topology and name its bottleneck")),
+    "design": ("buy", _verb("design", "Find the best cluster within a budget or a deadline")),
+    "compare": ("buy", _verb("compare", "Compare options side by side")),
+    "bom": ("buy", _verb("bom", "List the bill of materials of a cluster")),
+    "allocate": ("share", _verb("allocate", "Decide how many learners each job gets")),
+}

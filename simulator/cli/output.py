@@ -1,0 +1,240 @@
+"""What every command shares: the object that it answers, its warnings, JSON, tables on the screen, and the output folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from simulator.cli.flags import OutputFlags
+from simulator.cli.version import versions
+from simulator.errors import SimulatorError, SimulatorWarning
+from simulator.tables import label, plain, write_json, write_table
+
+__all__ = ["Output", "collected_warnings", "print_table", "request_errors", "run_key"]
+
+WIDTH = 110
+OWN_FILES = ("run.json", "wall_clock.json", "rows.csv", "batch.csv", "scaling.csv")
+
+
+@dataclass(slots=True, kw_only=True)
+class Output:
+    """One command's answer on its way out.
+
+    Parameters
+    ----------
+    command, title : str
+        As in the JSON object.
+    seed : int or None
+        Seed of the scenario.
+    as_json : bool
+        One JSON object on stdout instead of text.
+    folder : Path or None
+        Where to write run.json and the tables; nothing is written without it.
+    """
+
+    command: str
+    title: str
+    seed: int | None
+    as_json: bool
+    folder: Path | None = None
+    figures: bool = False
+    key: str | None = None
+    started: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def prepared(cls, command: str, flags: OutputFlags, *, title: str, seed: int | None, inputs: Any) -> Output:
+        """Make an output ready before the work begins: a folder in the way is refused now.
+
+        Parameters
+        ----------
+        inputs : object
+            The resolved inputs of the run, whose hash is its key.
+        """
+        key = run_key(command, inputs)
+        if flags.figures and flags.out is None:
+            raise SimulatorError("--figures needs --out DIR")
+        folder = prepared_folder(flags.out, force=flags.force, resume=flags.resume, key=key)
+        return cls(
+            command=command,
+            title=title,
+            seed=seed,
+            as_json=flags.json,
+            folder=folder,
+            figures=flags.figures,
+            key=key,
+        )
+
+    def emit(
+        self,
+        own: Mapping[str, Any],
+        caught: Sequence[warnings.WarningMessage],
+        *,
+        text: Callable[[], None],
+        tables: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+    ) -> None:
+        """Write the folder, then print the JSON object or the text, and draw the figures."""
+        said = _texts(caught)
+        answer = plain(
+            {
+                "schema": 1,
+                "command": self.command,
+                "title": self.title,
+                "seed": self.seed,
+                "versions": versions(),
+                "warnings": said,
+                **own,
+            }
+        )
+        if self.folder is not None:
+            self._save({**answer, "key": self.key}, tables or {})
+        if self.as_json:
+            sys.stdout.write(json.dumps(answer, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+        else:
+            text()
+            sys.stdout.flush()
+            for warning in said:
+                sys.stderr.write(f"warning: {warning['text']}\n")
+        if self.figures and self.folder is not None:
+            from simulator.plots import draw_run
+
+            for path in draw_run(self.folder, answer):
+                if not self.as_json:
+                    sys.stdout.write(f"wrote {path}\n")
+
+    def _save(self, answer: Any, tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+        assert self.folder is not None
+        try:
+            for name, rows in tables.items():
+                write_table(self.folder / name, [_flat(row) for row in rows])
+            elapsed = time.monotonic() - self.started
+            write_json(self.folder / "wall_clock.json", {"elapsed_s": round(elapsed, 3), "ended_unix_s": int(time.time())})
+            write_json(self.folder / "run.json", answer)  # last: its presence says that the rest is complete
+        except OSError as error:
+            raise SimulatorError(f"{self.folder}: cannot be written: {error.strerror or error}") from None
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Spread the tables and pairs of a row over columns of their own, for CSV; longer lists stay in run.json."""
+    flat: dict[str, Any] = {}
+    for key, value in row.items():
+        if isinstance(value, Mapping):
+            flat.update({f"{key}.{name}": inner for name, inner in value.items()})
+        elif isinstance(value, list | tuple) and len(value) == 2:
+            flat[f"{key}.low"], flat[f"{key}.high"] = value
+        elif not isinstance(value, list):
+            flat[key] = value
+    return flat
+
+
+def run_key(*parts: Any) -> str:
+    """Return the key of a run: a hash of its resolved inputs.
+
+    Examples
+    --------
+    >>> run_key({"b": 1, "a": 2}) == run_key({"a": 2, "b": 1})
+    True
+    """
+    text = json.dumps(plain(list(parts)), sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def prepared_folder(out: Path | None, *, force: bool, resume: bool, key: str) -> Path | None:
+    """Make the output folder ready, or refuse.
+
+    A folder that is not empty needs `force` (files of an earlier run in it are replaced, others stay) or `resume` (it must
+    hold the same run).
+
+    Raises
+    ------
+    SimulatorError
+        If the folder is in the way.
+    """
+    if out is None:
+        if force or resume:
+            raise SimulatorError(f"--{'force' if force else 'resume'} needs --out DIR")
+        return None
+    if force and resume:
+        raise SimulatorError("--force and --resume contradict each other: give one")
+    try:
+        if out.exists() and not out.is_dir():
+            raise SimulatorError(f"{out}: must be a folder, got a file")
+        out.mkdir(parents=True, exist_ok=True)
+        present = any(out.iterdir())
+        if present and not (force or resume):
+            raise SimulatorError(f"{out}: is not empty; give --force to replace its run or --resume to continue it")
+        if present and resume:
+            _must_hold(out, key)
+        if force:
+            for stale in (*(out / name for name in OWN_FILES), *out.glob("figure_*.png")):
+                stale.unlink(missing_ok=True)
+    except OSError as error:
+        raise SimulatorError(f"{out}: cannot be written: {error.strerror or error}") from None
+    return out
+
+
+def _must_hold(out: Path, key: str) -> None:
+    from simulator.tables import read_json
+
+    run = out / "run.json"
+    if not run.is_file():
+        return
+    found = read_json(run)
+    if not isinstance(found, dict) or found.get("key") != key:
+        raise SimulatorError(f"{out}: holds another run (other scenario, flags or seed); use --force or another folder")
+
+
+def _texts(caught: Sequence[warnings.WarningMessage]) -> list[dict[str, str]]:
+    unique: dict[tuple[str, str], None] = {}
+    for warning in caught:
+        if issubclass(warning.category, SimulatorWarning):
+            unique[(warning.category.__name__, str(warning.message))] = None
+    return [{"class": name, "text": text} for name, text in unique]
+
+
+@contextmanager
+def collected_warnings() -> Iterator[list[warnings.WarningMessage]]:
+    """Collect the warnings of an answer, so that they go out with it."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", SimulatorWarning)
+        yield caught
+
+
+@contextmanager
+def request_errors() -> Iterator[None]:
+    """Turn a value that a law refuses into an error of the request: exit status 1, no traceback."""
+    try:
+        yield
+    except (ValueError, TypeError, OverflowError) as error:
+        raise SimulatorError(str(error)) from None
+
+
+def print_lines(lines: Sequence[str]) -> None:
+    """Print lines of text as they are."""
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def print_table(rows: Sequence[Mapping[str, str]], *, right: Sequence[str] = (), width: int = WIDTH) -> None:
+    """Print rows of text as a table, headers by column name; `right` names the columns that hold numbers."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    if not rows:
+        return
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else width, highlight=False, markup=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name in rows[0]:
+        table.add_column(
+            label(name), justify="right" if name in right else "left", overflow="fold", no_wrap=name in ("key", "name")
+        )
+    for row in rows:
+        table.add_row(*row.values())
+    console.print(table)

@@ -1,0 +1,71 @@
+"""Numbers in people's units."""
+
+from __future__ import annotations
+
+__all__ = ["BOUND_WORDS", "number", "percent", "seconds"]
+
+SCALES = (
+    (1e-3, 1e-6, "us"),
+    (1.0, 1e-3, "ms"),
+    (120.0, 1.0, "s"),
+    (120 * 60.0, 60.0, "min"),
+    (72 * 3600.0, 3600.0, "h"),
+    (730 * 86400.0, 86400.0, "days"),
+    (float("inf"), 365.25 * 86400.0, "years"),
+)
+
+BOUND_WORDS = {
+    "knee": "the knee of the compute unit",
+    "one_sample_per_learner": "one sample per learner",
+    "memory": "memory",
+    "data_set": "the data set",
+    "largest_measured": "twice the largest mini-batch measured",
+    "law_end": "the end of the updates law",
+    "min_batch": "min_batch_samples",
+    "max_batch": "max_batch_samples",
+    "learners": "the number of learners",
+}
+
+
+def seconds(value: float) -> str:
+    """Write a time in the unit a person would use.
+
+    Examples
+    --------
+    >>> seconds(0.0034), seconds(275.4), seconds(1e5), seconds(3e6)
+    ('3.40 ms', '4.59 min', '27.8 h', '34.7 days')
+    """
+    if value == 0:
+        return "0 s"
+    for limit, unit_s, name in SCALES:
+        if value < limit:
+            return f"{value / unit_s:#.3g} {name}".replace(". ", " ")
+    raise AssertionError(value)
+
+
+def number(value: float | int | None) -> str:
+    """Write a count or a quantity: whole numbers with separators, others with four digits.
+
+    Examples
+    --------
+    >>> number(6272.0), number(45490.4), number(0.88), number(None)
+    ('6,272', '45,490', '0.88', '-')
+    """
+    if value is None:
+        return "-"
+    if abs(value) >= 1e15:
+        return f"{value:.4g}"
+    if float(value).is_integer() or abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.4g}"
+
+
+def percent(fraction: float) -> str:
+    """Write a fraction as a percentage; one digit more below one percent.
+
+    Examples
+    --------
+    >>> percent(0.71), percent(0.004), percent(0.0)
+    ('71 %', '0.4 %', '0 %')
+    """
+    return f"{100 * fraction:.1f} %" if 0 < fraction < 0.01 else f"{100 * fraction:.0f} %"

@@ -1,0 +1,92 @@
+"""What can go wrong, by name: the exceptions and warnings that a caller may want to handle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+__all__ = [
+    "ExtrapolationWarning",
+    "Fault",
+    "InfeasibleError",
+    "NoEffectWarning",
+    "NoUncertaintyWarning",
+    "NotInThisVersionError",
+    "ScenarioError",
+    "SimulatorError",
+    "SimulatorWarning",
+    "SlowdownWarning",
+    "UnverifiedWarning",
+]
+
+
+class SimulatorError(Exception):
+    """Base of every error that the user's files or request can cause; its text says what to do next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault of a file: where it stands, which rule it breaks and the value found.
+
+    Parameters
+    ----------
+    file : str
+        The file as the user named it.
+    key : str
+        Dotted path of the key inside the file; empty for the file as a whole.
+    rule : str
+        What must hold, with the value found and the nearest known key where there is one.
+    """
+
+    file: str
+    key: str
+    rule: str
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.file, self.key, self.rule) if part).replace("\n", " ")
+
+
+class ScenarioError(SimulatorError):
+    """A file that cannot be used, with every fault found in it.
+
+    Parameters
+    ----------
+    faults : iterable of Fault
+        All faults, in the order of the file.
+    """
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(str(fault) for fault in self.faults))
+
+
+class InfeasibleError(SimulatorError):
+    """No answer meets the request; the text says which limits contradict each other."""
+
+
+class NotInThisVersionError(SimulatorError):
+    """The request is valid, but belongs to a part that this version does not contain yet."""
+
+
+class SimulatorWarning(UserWarning):
+    """Base of every warning that goes with an answer."""
+
+
+class ExtrapolationWarning(SimulatorWarning):
+    """The answer lies outside the data that its law was fitted to."""
+
+
+class NoEffectWarning(SimulatorWarning):
+    """A key of the scenario changed nothing in this answer."""
+
+
+class NoUncertaintyWarning(SimulatorWarning):
+    """The scenario carries nothing that an interval could be computed from."""
+
+
+class SlowdownWarning(SimulatorWarning):
+    """Fewer learners, or a single one, would have been faster."""
+
+
+class UnverifiedWarning(SimulatorWarning):
+    """The answer rests on a figure that nobody checked."""

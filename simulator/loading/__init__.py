@@ -1,0 +1,27 @@
+"""TOML files to checked objects: units converted once, every fault found, each with its file and key.
+
+The steps: `read_toml` gives plain tables; `split_provenance` takes `{ value, low, high, source, date, verified }` apart; `merge`
+lays one table over another; `structure` turns a table into a frozen dataclass and reports all faults at once.
+"""
+
+from simulator.loading.files import Provenance, Table, merge, read_toml, split_provenance
+from simulator.loading.messages import TableFaults, did_you_mean, join, shown
+from simulator.loading.structure import CONVERTER, structure, structure_kind
+from simulator.loading.units import quantity, unit_of
+
+__all__ = [
+    "CONVERTER",
+    "Provenance",
+    "Table",
+    "TableFaults",
+    "did_you_mean",
+    "join",
+    "merge",
+    "quantity",
+    "read_toml",
+    "shown",
+    "split_provenance",
+    "structure",
+    "structure_kind",
+    "unit_of",
+]

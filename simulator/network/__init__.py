@@ -1,0 +1,1 @@
+"""Delta(P): seconds that P learners take to combine their gradients."""

@@ -1,0 +1,175 @@
+"""Figures from tables: data as points, models as lines, the optimum marked. A plot computes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from simulator.tables import label, read_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["DRAWN", "draw_run", "plot_scaling", "plot_time_to_converge", "plot_update"]
+
+DRAWN = ("run", "scale")
+"""Commands whose saved runs have figures."""
+STYLE = Path(__file__).with_name("learnersim.mplstyle")
+SCALING_LINES = {"strong": ("C0", "o", "--"), "weak": ("C1", "s", "-."), "optimal": ("C2", "D", "-")}
+
+
+def _axes(ax: Axes | None) -> Axes:
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt
+
+    axes: Axes = plt.subplots()[1]
+    return axes
+
+
+def _plain_ticks(ax: Axes, *, x: bool = True, y: bool = True) -> None:
+    """Write the ticks of logarithmic axes as plain numbers, a few in every decade."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    for axis, wanted in ((ax.xaxis, x), (ax.yaxis, y)):
+        if not wanted:
+            continue
+        low, high = axis.get_view_interval()
+        decades = max(high / low, 1.0)
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if decades < 1e3 else (1.0,), numticks=12))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+        axis.set_minor_formatter(NullFormatter())
+
+
+def plot_time_to_converge(table: pd.DataFrame, answer: dict[str, Any], ax: Axes | None = None) -> Axes:
+    """Draw T_C against the mini-batch with the answer, its interval and the flat range.
+
+    Parameters
+    ----------
+    table : DataFrame
+        batch_samples and converge_time_s of the curve.
+    answer : dict
+        The answer: batch_samples, converge_time_s, flat_range_samples, converge_time_s_interval90, learners.
+    ax : Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    Axes
+        With the drawing.
+    """
+    ax = _axes(ax)
+    M, T = answer["batch_samples"], answer["converge_time_s"]
+    low, high = answer["flat_range_samples"]
+    ax.axvspan(low, high, color="C2", alpha=0.15, lw=0, label="within 5 % of the best")
+    interval = answer.get("converge_time_s_interval90")
+    if interval is not None:
+        ax.fill_between(
+            table["batch_samples"],
+            table["converge_time_s"] * interval[0] / T,
+            table["converge_time_s"] * interval[1] / T,
+            color="C0",
+            alpha=0.18,
+            lw=0,
+            label="90 % of runs (relative width at the answer)",
+        )
+    ax.plot(table["batch_samples"], table["converge_time_s"], color="C0", label="model")
+    ax.plot([M], [T], marker="D", color="C3", ls="none", label=f"answer: {M:,.6g} samples, {T:,.4g} s", zorder=5)
+    ax.set(xscale="log", yscale="log", xlabel=label("batch_samples"), ylabel=label("converge_time_s"))
+    ax.set_title(f"Time to converge on {answer['learners']:,.0f} learners")
+    ax.legend(frameon=True, framealpha=0.9, edgecolor="none")
+    _plain_ticks(ax)
+    return ax
+
+
+def plot_update(table: pd.DataFrame, answer: dict[str, Any], ax: Axes | None = None) -> Axes:
+    """Draw the two factors of T_C against the mini-batch: updates (left axis) and time per update (right axis)."""
+    ax = _axes(ax)
+    right = ax.twinx()
+    (updates,) = ax.plot(table["batch_samples"], table["updates"], color="C0", label=label("updates"))
+    (update,) = right.plot(table["batch_samples"], table["update_time_s"], color="C1", ls="--", label=label("update_time_s"))
+    (reduce,) = right.plot(table["batch_samples"], table["reduce_time_s"], color="C2", ls=":", label=label("reduce_time_s"))
+    marker = ax.axvline(answer["batch_samples"], color="C3", lw=1.0, label="answer")
+    ax.set(xscale="log", yscale="log", xlabel=label("batch_samples"), ylabel=label("updates"))
+    right.set(yscale="log", ylabel="seconds per update")
+    right.grid(visible=False)
+    ax.set_title("Fewer updates against longer updates")
+    ax.legend(handles=[updates, update, reduce, marker], loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
+    _plain_ticks(ax)
+    _plain_ticks(right, x=False)
+    return ax
+
+
+def plot_scaling(table: pd.DataFrame, column: str = "converge_time_s", ax: Axes | None = None) -> Axes:
+    """Draw a column against the learners for strong, weak and optimal scaling.
+
+    Parameters
+    ----------
+    table : DataFrame
+        learners, scaling and the column.
+    column : str
+        converge_time_s (logarithmic) or efficiency (linear).
+    ax : Axes, optional
+        Where to draw.
+    """
+    ax = _axes(ax)
+    for scaling, (color, marker, line) in SCALING_LINES.items():
+        rows = table[table["scaling"] == scaling].dropna(subset=[column])
+        ax.plot(rows["learners"], rows[column], color=color, marker=marker, ls=line, label=scaling)
+    ax.set(xlabel=label("learners"), ylabel=label(column))
+    ax.set_xscale("log", base=2)
+    if column == "efficiency":
+        ax.set_ylim(bottom=0.0)
+    else:
+        ax.set_yscale("log")
+        _plain_ticks(ax, x=False)
+    learners = sorted(table["learners"].unique())
+    ax.set_xticks(learners[:: -(-len(learners) // 12)], [f"{P:,.0f}" for P in learners[:: -(-len(learners) // 12)]])
+    ax.minorticks_off()
+    return ax
+
+
+def draw_run(folder: Path, run: dict[str, Any]) -> list[Path]:
+    """Draw the figures of a saved run into its folder and return their files.
+
+    Parameters
+    ----------
+    folder : Path
+        What `run` or `scale` wrote.
+    run : dict
+        Its run.json.
+    """
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    written = []
+    with plt.style.context(STYLE):
+        if run["command"] == "scale":
+            table = read_table(folder / "scaling.csv")
+            figure, (above, below) = plt.subplots(2, 1, sharex=True, figsize=(7.2, 6.6), height_ratios=(3, 2))
+            plot_scaling(table, "converge_time_s", above).set(xlabel="", title="Strong, weak and optimal scaling")
+            plot_scaling(table, "efficiency", below)
+            above.legend()
+            written.append(_save(figure, folder / "figure_scaling.png"))
+        else:
+            table = read_table(folder / "batch.csv")
+            figure, ax = plt.subplots()
+            plot_time_to_converge(table, run, ax)
+            written.append(_save(figure, folder / "figure_time_to_converge.png"))
+            figure, ax = plt.subplots()
+            plot_update(table, run, ax)
+            written.append(_save(figure, folder / "figure_update.png"))
+    return written
+
+
+def _save(figure: Figure, path: Path) -> Path:
+    """Save a figure without dates or versions in it, so that the same run gives the same bytes."""
+    import matplotlib.pyplot as plt
+
+    figure.savefig(path, metadata={"Software": None})
+    plt.close(figure)
+    return path

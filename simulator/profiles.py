@@ -1,0 +1,259 @@
+"""Hardware profiles: hardware_profiles/{accelerators,nodes,networks,switches}/ID.toml, found by name and checked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from simulator.errors import Fault, ScenarioError
+from simulator.loading import Provenance, Table, did_you_mean, read_toml, split_provenance, structure
+from simulator.quantities import fraction, non_negative, positive, whole
+
+__all__ = [
+    "PROFILE_KINDS",
+    "Accelerator",
+    "Network",
+    "Node",
+    "Profile",
+    "Switch",
+    "find",
+    "load_profile",
+    "names",
+    "peak_flop_per_s",
+    "shipped_folder",
+]
+
+PRECISIONS = ("bf16", "fp32")
+"""The peak that an estimate from FLOPs takes where none is named: the first of these that the chip has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accelerator:
+    """A GPU or like chip: dense peaks, memory, power."""
+
+    name: str
+    title: str
+    memory_bytes: float
+    schema: Literal[1] = 1
+    vendor: str | None = None
+    released: str | None = None
+    unit: str = "gpu"
+    fp32_flop_per_s: float | None = None
+    tf32_flop_per_s: float | None = None
+    bf16_flop_per_s: float | None = None
+    fp8_flop_per_s: float | None = None
+    memory_bandwidth_bytes_per_s: float | None = None
+    power_w: float | None = None
+    source: str | None = None
+    date: str | None = None
+    verified: bool | None = None
+    notes: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("memory_bytes", "memory_bandwidth_bytes_per_s", "power_w", *_PEAKS):
+            if getattr(self, name) is not None:
+                positive(name, getattr(self, name))
+
+
+_PEAKS = ("fp32_flop_per_s", "tf32_flop_per_s", "bf16_flop_per_s", "fp8_flop_per_s")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """A server: accelerators and NICs in one box."""
+
+    name: str
+    title: str
+    accelerator: str
+    accelerators: int
+    schema: Literal[1] = 1
+    nics: int | None = None
+    nic_bandwidth_bytes_per_s: float | None = None
+    inner_bandwidth_bytes_per_s: float | None = None
+    inner_latency_s: float | None = None
+    power_w: float | None = None
+    source: str | None = None
+    date: str | None = None
+    verified: bool | None = None
+    notes: str | None = None
+
+    def __post_init__(self) -> None:
+        whole("accelerators", self.accelerators)
+        if self.nics is not None:
+            whole("nics", self.nics, lowest=0)
+        for name in ("nic_bandwidth_bytes_per_s", "inner_bandwidth_bytes_per_s", "power_w"):
+            if getattr(self, name) is not None:
+                positive(name, getattr(self, name))
+        if self.inner_latency_s is not None:
+            non_negative("inner_latency_s", self.inner_latency_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """A generation of links: line rate of a port, what of it transfers get, latency."""
+
+    name: str
+    title: str
+    bandwidth_bytes_per_s: float
+    schema: Literal[1] = 1
+    kind: Literal["ethernet", "roce", "infiniband", "nvlink", "pcie", "custom"] = "custom"
+    usable_bandwidth_bytes_per_s: float | None = None
+    latency_s: float | None = None
+    latency_kind: str | None = None
+    source: str | None = None
+    date: str | None = None
+    verified: bool | None = None
+    notes: str | None = None
+
+    def __post_init__(self) -> None:
+        positive("bandwidth_bytes_per_s", self.bandwidth_bytes_per_s)
+        if self.usable_bandwidth_bytes_per_s is not None:
+            share = positive("usable_bandwidth_bytes_per_s", self.usable_bandwidth_bytes_per_s)
+            fraction("usable_bandwidth_bytes_per_s / bandwidth_bytes_per_s", share / self.bandwidth_bytes_per_s)
+        if self.latency_s is not None:
+            non_negative("latency_s", self.latency_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switch:
+    """A switch: ports, rate and latency."""
+
+    name: str
+    title: str
+    radix: int
+    port_bandwidth_bytes_per_s: float
+    schema: Literal[1] = 1
+    vendor: str | None = None
+    fabric: str | None = None
+    latency_s: float | None = None
+    power_w: float | None = None
+    source: str | None = None
+    date: str | None = None
+    verified: bool | None = None
+    notes: str | None = None
+
+    def __post_init__(self) -> None:
+        whole("radix", self.radix, lowest=2)
+        positive("port_bandwidth_bytes_per_s", self.port_bandwidth_bytes_per_s)
+        if self.latency_s is not None:
+            non_negative("latency_s", self.latency_s)
+        if self.power_w is not None:
+            positive("power_w", self.power_w)
+
+
+Profile = Accelerator | Node | Network | Switch
+PROFILE_KINDS: Mapping[str, type[Any]] = {
+    "accelerators": Accelerator,
+    "nodes": Node,
+    "networks": Network,
+    "switches": Switch,
+}
+SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@lru_cache(maxsize=2)
+def shipped_folder(name: str) -> Path:
+    """Return the folder `hardware_profiles` or `scenarios`, in the installed package or in the checkout."""
+    here = Path(__file__).resolve().parent
+    inside = here / "_shipped" / name
+    return inside if inside.is_dir() else here.parent / name
+
+
+def names(kind: str, profile_folders: Iterable[Path] = ()) -> list[str]:
+    """Return the ids of a kind of profile (a folder name, or "workloads", or "scenarios")."""
+    return sorted(
+        {path.stem for folder in _folders(kind, profile_folders) for path in folder.glob("*.toml") if path.is_file()}
+    )
+
+
+def _folders(kind: str, profile_folders: Iterable[Path]) -> list[Path]:
+    own = [folder / kind if (folder / kind).is_dir() else folder for folder in profile_folders]
+    if kind == "scenarios":
+        return [shipped_folder("scenarios")]
+    if kind == "workloads":
+        return [*own, shipped_folder("scenarios") / "workloads"]
+    return [*own, shipped_folder("hardware_profiles") / kind]
+
+
+def is_path(name: str) -> bool:
+    """Whether a name in a file is a path: it contains a slash or ends in .toml or .csv."""
+    return "/" in name or "\\" in name or name.endswith((".toml", ".csv"))
+
+
+def find(kind: str, name: str, *, beside: Path | None = None, profile_folders: Iterable[Path] = ()) -> Path:
+    """Return the file of a profile, workload or scenario.
+
+    Parameters
+    ----------
+    kind : str
+        accelerators, nodes, networks, switches, workloads or scenarios.
+    name : str
+        A path (relative to the folder `beside`), or an id, searched in `profile_folders` and then among the shipped ones.
+
+    Raises
+    ------
+    ValueError
+        If there is none; with the nearest id.
+    """
+    if is_path(name):
+        path = (beside or Path()) / name
+        if not path.is_file():
+            raise ValueError(f"must name a file, no such file: {str(path)!r}")
+        return path
+    folders = _folders(kind, profile_folders)
+    if SAFE_NAME.fullmatch(name):
+        for folder in folders:
+            path = folder / f"{name}.toml"
+            if path.is_file():
+                return path
+    known = names(kind, profile_folders)
+    raise ValueError(f"must be the id of one of the {kind}, got {name!r}{did_you_mean(name, known)}")
+
+
+def load_profile(
+    kind: str, name: str, *, beside: Path | None = None, profile_folders: Iterable[Path] = ()
+) -> tuple[Any, dict[str, Provenance]]:
+    """Load a hardware profile and the provenance of its figures.
+
+    Raises
+    ------
+    ValueError
+        If there is no such profile.
+    ScenarioError
+        With every fault of its file.
+    """
+    path = find(kind, name, beside=beside, profile_folders=profile_folders)
+    shown_name = f"{kind}/{path.name}" if shipped_folder("hardware_profiles") in path.parents else str(path)
+    tree: Table = read_toml(path, shown_name)
+    plain, records, faults = split_provenance(tree, shown_name)
+    try:
+        profile = structure(plain, PROFILE_KINDS[kind], file=shown_name)
+    except ScenarioError as error:
+        raise ScenarioError([*faults, *error.faults]) from None
+    if profile.name != path.stem:
+        faults.append(Fault(shown_name, "name", f"must be the name of the file, {path.stem!r}, got {profile.name!r}"))
+    if faults:
+        raise ScenarioError(faults)
+    return profile, records
+
+
+def peak_flop_per_s(accelerator: Accelerator, precision: str | None) -> tuple[float, str]:
+    """Return the dense peak of an accelerator and its precision: the named one, else bf16 where the chip has it, else fp32.
+
+    Raises
+    ------
+    ValueError
+        If the profile has no such peak.
+    """
+    for name in (precision,) if precision else PRECISIONS:
+        peak = getattr(accelerator, f"{name}_flop_per_s")
+        if peak is not None:
+            return peak, name
+    has = [peak.split("_")[0] for peak in _PEAKS if getattr(accelerator, peak) is not None]
+    raise ValueError(
+        f"precision must be one of {', '.join(has) or 'none'}, the peaks of {accelerator.name}, got {precision or PRECISIONS}"
+    )

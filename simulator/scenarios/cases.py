@@ -1,0 +1,276 @@
+"""From checked sections to the model that a verb asks: one workload on one cluster, with its bounds."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import warnings
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from simulator.compute import KneeCompute
+from simulator.errors import (
+    ExtrapolationWarning,
+    Fault,
+    NotInThisVersionError,
+    ScenarioError,
+    UnverifiedWarning,
+)
+from simulator.loading import did_you_mean
+from simulator.network.laws import NoReduce
+from simulator.optimum import Limits
+from simulator.profiles import peak_flop_per_s
+from simulator.quantities import HOUR_S
+from simulator.scenarios.resolve import Scenario
+from simulator.scenarios.rules import learners_at_hand
+from simulator.scenarios.sections import CONTEXT_KEYS, FabricReduce, FromFlops, WorkloadSection
+from simulator.time_to_converge import ComputeModel, ReduceModel, Rounding, TimeToConverge
+from simulator.uncertainty import FitRecord
+
+__all__ = ["Case"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One workload on one cluster: the model, its bounds and the question of [run].
+
+    Parameters
+    ----------
+    model : TimeToConverge
+        The laws joined.
+    limits : Limits
+        Bounds of the mini-batch.
+    workload : str
+        Name of the workload; `workload_index` is its place in the file.
+    compute_key : str
+        Dotted key of the compute law that was taken.
+    fit : FitRecord or None
+        What the fit of the updates law knows about itself.
+    estimated : str or None
+        Why Gamma is an estimate; None where it was measured.
+    learners_at_hand : int
+        All learners of the cluster.
+    learners, batch_samples : tuple
+        The question: numbers, "best" or "all".
+    accelerators_per_learner, accelerators_per_node : int or None
+        For counting nodes.
+    usd_per_node_hour : float or None
+        Price of a node by the hour, where the scenario counts cloud cost.
+    """
+
+    model: TimeToConverge
+    limits: Limits
+    workload: str
+    workload_index: int
+    compute_key: str
+    sample_unit: str
+    fit: FitRecord | None
+    estimated: str | None
+    learners_at_hand: int
+    learners: tuple[int | Literal["best", "all"], ...]
+    batch_samples: tuple[float | Literal["best"], ...]
+    accelerators_per_learner: int
+    accelerators_per_node: int | None
+    usd_per_node_hour: float | None
+
+    @classmethod
+    def of(
+        cls, scenario: Scenario, *, workload: str | None = None, rounding: Rounding | None = None
+    ) -> Case:
+        """Build the case of a scenario.
+
+        Parameters
+        ----------
+        scenario : Scenario
+            As resolved.
+        workload : str, optional
+            Which workload, where the file has several.
+        rounding : {"exact", "ceil", "whole"}, optional
+            Instead of what [run] whole_samples says.
+
+        Raises
+        ------
+        ScenarioError
+            If a section that every verb needs is missing.
+        NotInThisVersionError
+            If Delta is to come from a network.
+        """
+        sections = scenario.sections
+        index, chosen = _workload(scenario, workload)
+        prefix = f"workload[{index}]"
+        at_hand = learners_at_hand(scenario)
+        if at_hand is None or sections.cluster is None or scenario.accelerator is None:
+            raise ScenarioError([Fault(scenario.name, "cluster", "is missing: say which nodes and how many")])
+        compute, compute_key, limit, estimated = _compute(scenario, chosen, prefix)
+        per_learner = sections.cluster.accelerators_per_learner
+        per_node = scenario.node.accelerators if scenario.node is not None else None
+        run = sections.run
+        rounding = rounding or ("exact" if run.whole_samples is False else "whole")
+        try:
+            model = TimeToConverge(
+                convergence=chosen.convergence.law,
+                compute=compute,
+                reduce=_reduce(scenario, chosen, at_hand, per_learner, per_node),
+                overlap=sections.reduce.overlap if sections.reduce is not None else _default_overlap(),
+                cross_validation=sections.cross_validation,
+                accumulation=run.accumulation,
+                max_local_samples=limit if limit is not None else np.inf,
+                input_samples_per_s=chosen.input_samples_per_s or np.inf,
+                tuning_factor=chosen.tuning_factor,
+                rounding=rounding,
+            )
+        except ValueError as error:
+            raise ScenarioError([Fault(scenario.name, "run", str(error))]) from None
+        fit = chosen.convergence.fit
+        limits = Limits(
+            data_set_samples=chosen.data_set_samples,
+            largest_measured_samples=fit.batch_samples_range[1] if fit is not None else None,
+            min_batch_samples=run.min_batch_samples,
+            max_batch_samples=run.max_batch_samples,
+        )
+        cost = sections.cost
+        return cls(
+            model=model,
+            limits=limits,
+            workload=chosen.name,
+            workload_index=index,
+            compute_key=compute_key,
+            sample_unit=chosen.sample_unit,
+            fit=fit,
+            estimated=estimated,
+            learners_at_hand=at_hand,
+            learners=run.learners if isinstance(run.learners, tuple) else (run.learners,),
+            batch_samples=run.batch_samples if isinstance(run.batch_samples, tuple) else (run.batch_samples,),
+            accelerators_per_learner=per_learner,
+            accelerators_per_node=per_node,
+            usd_per_node_hour=cost.usd_per_node_hour if cost is not None else None,
+        )
+
+    def learners_number(self, learners: int | Literal["best", "all"]) -> int | Literal["best"]:
+        """Return P as a number, or "best"."""
+        return self.learners_at_hand if learners == "all" else learners
+
+    def nodes(self, learners: float) -> int | None:
+        """Nodes that `learners` occupy; None without a node."""
+        if self.accelerators_per_node is None:
+            return None
+        return math.ceil(learners * self.accelerators_per_learner / self.accelerators_per_node)
+
+    def cost_usd(self, learners: float, converge_time_s: float) -> float | None:
+        """Dollars for one training by the hour: nodes * hours * price; None where the scenario gives no such price."""
+        nodes = self.nodes(learners)
+        if nodes is None or self.usd_per_node_hour is None:
+            return None
+        return nodes * converge_time_s / HOUR_S * self.usd_per_node_hour
+
+    def warn_about(self, batch_samples: float) -> None:
+        """Warn where the answer at this mini-batch rests on an extrapolation or an estimate."""
+        if self.fit is not None:
+            lowest, highest = self.fit.batch_samples_range
+            if not lowest * (1 - 1e-12) <= batch_samples <= highest * (1 + 1e-12):
+                warnings.warn(
+                    f"batch_samples = {batch_samples:.6g} lies outside the mini-batches that the updates law was fitted to, "
+                    f"{lowest:g} to {highest:g}; the interval is widened for it",
+                    ExtrapolationWarning,
+                    stacklevel=2,
+                )
+        if self.estimated is not None:
+            warnings.warn(self.estimated, UnverifiedWarning, stacklevel=2)
+
+
+def _default_overlap() -> Any:
+    from simulator.overlap import SumOverlap
+
+    return SumOverlap()
+
+
+def _workload(scenario: Scenario, name: str | None) -> tuple[int, WorkloadSection]:
+    listed = scenario.sections.workload
+    known = [workload.name for workload in listed]
+    if name is None:
+        if len(listed) > 1:
+            rule = f"there are {len(listed)}: say which, --workload NAME; known: {', '.join(known)}"
+            raise ScenarioError([Fault(scenario.name, "workload", rule)])
+        return 0, listed[0]
+    if name not in known:
+        rule = f"none is named {name!r}{did_you_mean(name, known)}"
+        raise ScenarioError([Fault(scenario.name, "workload", rule)])
+    return known.index(name), listed[known.index(name)]
+
+
+def _compute(
+    scenario: Scenario, workload: WorkloadSection, prefix: str
+) -> tuple[ComputeModel, str, float | None, str | None]:
+    """Return Gamma on the cluster's accelerator, its key, the memory limit, and why it is an estimate (or None)."""
+    accelerator = scenario.accelerator
+    assert accelerator is not None
+    entries = workload.compute.entries
+    if accelerator.name in entries:
+        entry = entries[accelerator.name]
+        assert not isinstance(entry.law, FromFlops)
+        return entry.law, f"{prefix}.compute.{accelerator.name}", entry.max_local_samples, None
+    if "from_flops" not in entries:
+        timed = ", ".join(entries) or "none"
+        rule = f"nobody timed this workload on {accelerator.name!r} (timed: {timed}); add that table or from_flops"
+        raise ScenarioError([Fault(scenario.name, f"{prefix}.compute", rule)])
+    entry = entries["from_flops"]
+    assert isinstance(entry.law, FromFlops)
+    key = f"{prefix}.compute.from_flops"
+    if workload.train_flop_per_sample is None:
+        rule = "is missing: compute.from_flops needs it"
+        raise ScenarioError([Fault(scenario.name, f"{prefix}.train_flop_per_sample", rule)])
+    try:
+        peak, precision = peak_flop_per_s(accelerator, entry.law.precision)
+    except ValueError as error:
+        raise ScenarioError([Fault(scenario.name, f"{key}.precision", str(error))]) from None
+    per_learner = scenario.sections.cluster.accelerators_per_learner if scenario.sections.cluster else 1
+    law = KneeCompute.from_flops(
+        train_flop_per_sample=workload.train_flop_per_sample,
+        peak_flop_per_s=peak * per_learner,
+        utilisation=entry.law.utilisation,
+        knee_samples=entry.law.knee_samples,
+    )
+    text = (
+        f"compute time on {accelerator.name} is estimated, not measured: {entry.law.utilisation:.0%} of the {precision} "
+        f"peak gives {law.gamma_s_per_sample:.4g} s per {workload.sample_unit}"
+    )
+    return law, key, entry.max_local_samples, text
+
+
+def _reduce(
+    scenario: Scenario, workload: WorkloadSection, at_hand: int, per_learner: int, per_node: int | None
+) -> ReduceModel:
+    """Return Delta(P) with what it takes from the cluster and the workload filled in."""
+    sections = scenario.sections
+    if sections.reduce is None:
+        if sections.network is not None:
+            raise NotInThisVersionError(_fabric_text(scenario))
+        if at_hand > 1:
+            kinds = "none, constant, linear, node_log, two_tier_ring, ring"
+            rule = f"is missing: {at_hand} learners need it; write [reduce] with kind = one of {kinds}"
+            raise ScenarioError([Fault(scenario.name, "reduce", rule)])
+        return NoReduce()
+    law: Any = sections.reduce.law
+    if isinstance(law, FabricReduce):
+        raise NotInThisVersionError(_fabric_text(scenario))
+    own = {field.name for field in dataclasses.fields(law)}
+    context: dict[str, float] = {}
+    if "gradient_bytes" in own:
+        if workload.gradient_bytes is None:
+            rule = "is missing: this kind of [reduce] needs it"
+            raise ScenarioError([Fault(scenario.name, "workload.gradient_bytes", rule)])
+        context["gradient_bytes"] = workload.gradient_bytes / per_learner
+    if "learners_per_node" in own and per_node is not None:
+        context["learners_per_node"] = float(max(1, per_node // per_learner))
+    assert set(context) <= set(CONTEXT_KEYS)
+    result: ReduceModel = replace(law, **context)
+    return result
+
+
+def _fabric_text(scenario: Scenario) -> str:
+    return (
+        f"{scenario.name}: reduce.kind: 'fabric' is valid, but this version cannot compute Delta from a [network] yet; use "
+        "constant, linear, node_log, two_tier_ring or ring"
+    )

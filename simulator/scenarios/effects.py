@@ -1,0 +1,222 @@
+"""What the inputs do to the answer: keys that had no effect, and the interval that follows from ranges and fits."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from simulator.errors import (
+    NoEffectWarning,
+    NotInThisVersionError,
+    NoUncertaintyWarning,
+    SimulatorError,
+    UnverifiedWarning,
+)
+from simulator.loading import Provenance, quantity
+from simulator.scenarios.cases import Case
+from simulator.scenarios.resolve import Scenario
+from simulator.uncertainty import Interval, extrapolation_sd, interval90, parameter_sd
+
+__all__ = ["converge_interval90", "keys_without_effect", "values_of", "warn_about_keys_without_effect", "warn_about_unverified"]
+
+SHARED_SECTIONS = ("workload", "cluster", "reduce", "network", "cost", "cross_validation")
+LIMIT_KEYS = (
+    "max_local_samples",
+    "data_set_samples",
+    "min_batch_samples",
+    "max_batch_samples",
+    "input_samples_per_s",
+    "knee_samples",
+)
+"""Keys that only ever bound the answer: not being the active bound is no reason for a warning."""
+
+CaseOf = Callable[[Scenario], Case]
+
+
+def values_of(item: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every scalar and list of scalars of a nested table, by dotted key."""
+    if isinstance(item, Mapping):
+        for key, value in item.items():
+            yield from values_of(value, f"{path}.{key}" if path else key)
+    elif isinstance(item, list) and any(isinstance(part, Mapping) for part in item):
+        for i, part in enumerate(item):
+            yield from values_of(part, f"{path}[{i}]")
+    else:
+        yield path, item
+
+
+def _number(path: str, value: Any) -> Any:
+    """Return a value as a number where it is one, with or without a unit; otherwise as it is."""
+    if isinstance(value, str):
+        try:
+            return quantity(path.rsplit(".", 1)[-1], value)
+        except ValueError:
+            return value
+    return value
+
+
+def _variants(value: Any) -> list[Any]:
+    """Two values well apart from a number (whole numbers stay whole), or none for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return []
+    if isinstance(value, int):
+        return [2 * value, max(1, value // 2)] if value else [1]
+    return [2.0 * value, 0.5 * value] if value else [1.0]
+
+
+def keys_without_effect(
+    scenario: Scenario, case_of: CaseOf, outcome: Callable[[Case], tuple[Any, ...]]
+) -> list[str]:
+    """Return the dotted keys that the scenario file gives in the shared sections and that change nothing in the answer.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        As resolved.
+    case_of : callable
+        Scenario to case.
+    outcome : callable
+        Case to what is compared: the answer's numbers.
+
+    Returns
+    -------
+    list of str
+        A section as a whole where none of its keys had an effect. A number counts as without effect where doubling and halving
+        it both leave the outcome as it was.
+    """
+    base = outcome(case_of(scenario))
+    dead: list[str] = []
+    network = scenario.tree.get("network")
+    if network is not None:
+        dead.append("network")  # a [network] that is read raises NotInThisVersionError before this
+    for path, value in values_of(scenario.tree):
+        root = path.split(".")[0].split("[")[0]
+        key = path.rsplit(".", 1)[-1]
+        if path not in scenario.own_keys or root not in SHARED_SECTIONS or root == "network" or key in LIMIT_KEYS:
+            continue
+        changes = _variants(_number(path, value))
+        if changes and not any(_changes(scenario, path, variant, case_of, outcome, base) for variant in changes):
+            dead.append(path)
+    return _by_table(scenario, dead)
+
+
+def _changes(
+    scenario: Scenario,
+    path: str,
+    variant: Any,
+    case_of: CaseOf,
+    outcome: Callable[[Case], tuple[Any, ...]],
+    base: tuple[Any, ...],
+) -> bool:
+    try:
+        return outcome(case_of(scenario.with_value(path, variant))) != base
+    except (SimulatorError, ValueError):
+        return True
+
+
+def _by_table(scenario: Scenario, dead: list[str]) -> list[str]:
+    """Name a table instead of its keys where all the numbers that the file gives in it are without effect."""
+    shortened: list[str] = []
+    for path in dead:
+        table = path.rsplit(".", 1)[0] if "." in path else path
+        numbers = [
+            key for key, value in values_of(scenario.tree)
+            if key.startswith(f"{table}.") and key in scenario.own_keys and _variants(value)
+        ]  # fmt: skip
+        whole = table.count(".") >= 1 and numbers and all(key in dead for key in numbers)
+        name = table if whole else path
+        if name not in shortened:
+            shortened.append(name)
+    return shortened
+
+
+def warn_about_keys_without_effect(
+    scenario: Scenario, case_of: CaseOf, outcome: Callable[[Case], tuple[Any, ...]]
+) -> None:
+    """Warn about each key or table of the scenario file that changed nothing in this answer."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dead = keys_without_effect(scenario, case_of, outcome)
+    reasons = {
+        "network": "Delta comes from [reduce], whose kind is not 'fabric'",
+    }
+    for path in dead:
+        reason = reasons.get(path, "the answer is the same without it or with another value")
+        warnings.warn(f"{path} had no effect on this answer: {reason}", NoEffectWarning, stacklevel=2)
+
+
+def warn_about_unverified(scenario: Scenario, case: Case) -> None:
+    """Warn where the answer rests on figures that are marked as checked by nobody."""
+    unchecked = [
+        path
+        for path, value in values_of(scenario.tree)
+        if path in scenario.records
+        and scenario.records[path].verified is False
+        and _variants(_number(path, value))
+        and _is_of(path, case)
+        and (".compute." not in path or path.startswith(f"{case.compute_key}."))
+    ]
+    if unchecked:
+        warnings.warn(
+            f"nobody checked {', '.join(unchecked)}: see explain for where {'they come' if unchecked[1:] else 'it comes'} from",
+            UnverifiedWarning,
+            stacklevel=2,
+        )
+
+
+def converge_interval90(
+    scenario: Scenario, case: Case, case_of: CaseOf, batch_samples: float, learners: float
+) -> Interval | None:
+    """Return the 90 % interval of T_C at (M, P), or None (with a warning) where the scenario carries no uncertainty.
+
+    Parameter errors of the updates law (its covariance), the law's own discrepancy, extrapolation and the run-to-run noise come
+    from the fit; each number with a low and a high end is moved to both ends, one at a time, with M and P kept. All are taken
+    as independent.
+    """
+    value = float(case.model.converge_time_s(batch_samples, learners))
+    spreads: dict[str, float] = {}
+    run_to_run = 0.0
+    if case.fit is not None and case.fit.has_uncertainty:
+        spreads["parameters of the updates law"] = parameter_sd(case.model.convergence, case.fit, batch_samples)
+        spreads["discrepancy of the updates law"] = case.fit.discrepancy_relative
+        spreads["extrapolation in the mini-batch"] = extrapolation_sd(batch_samples, case.fit.batch_samples_range)
+        run_to_run = case.fit.run_to_run_relative
+    ranges = {
+        path: _ends(scenario, path, record, case_of, batch_samples, learners, value)
+        for path, record in scenario.records.items()
+        if (record.low is not None or record.high is not None) and _is_of(path, case)
+    }
+    moved = {path: ends for path, ends in ranges.items() if min(ends) < value * (1 - 1e-12) or max(ends) > value * (1 + 1e-12)}
+    if not any(spreads.values()) and not moved and not run_to_run:
+        warnings.warn(
+            "the scenario carries no uncertainty (no fit, no low and high): there is no interval around the answer",
+            NoUncertaintyWarning,
+            stacklevel=2,
+        )
+        return None
+    return interval90(value, spreads=spreads, ranges=moved, run_to_run=run_to_run)
+
+
+def _is_of(path: str, case: Case) -> bool:
+    """Whether a key can matter to the case: of its own workload, or of a shared section."""
+    root = path.split(".")[0]
+    return root == f"workload[{case.workload_index}]" or root in ("cluster", "reduce", "cross_validation", "cost")
+
+
+def _ends(
+    scenario: Scenario, path: str, record: Provenance, case_of: CaseOf, M: float, P: float, value: float
+) -> tuple[float, float]:
+    """T_C at the low and at the high end of one number; unchanged where an end breaks a rule."""
+    ends = [value, value]
+    for i, end in enumerate((record.low, record.high)):
+        if end is None:
+            continue
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                model = case_of(scenario.with_value(path, end)).model
+                ends[i] = float(model.converge_time_s(M, P))
+        except (SimulatorError, NotInThisVersionError, ValueError, KeyError):
+            continue
+    return ends[0], ends[1]

@@ -1,0 +1,152 @@
+"""Where every number of an answer comes from: key, value, unit, source, whether somebody checked it, and its equation."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from simulator.loading import Provenance, quantity, unit_of
+from simulator.optimum import EXTRAPOLATION_FACTOR, admissible_batch_samples
+from simulator.scenarios.cases import Case
+from simulator.scenarios.effects import values_of
+from simulator.scenarios.resolve import Scenario
+
+__all__ = ["explanation"]
+
+EQUATIONS = {
+    "n_inf_updates": "N_inf in N_Update = N_inf + alpha/M (Eqn 2)",
+    "alpha_samples": "alpha in N_Update = N_inf + alpha/M (Eqn 2)",
+    "sharpness": "p in N_Update = (N_inf^p + (alpha/M)^p)^(1/p)",
+    "tuning_factor": "factor on N_Update",
+    "gamma_s_per_sample": "gamma in Gamma = gamma*max(M/P, M_T) (Eqn 4)",
+    "knee_samples": "M_T in Gamma = gamma*max(M/P, M_T) (Eqn 4)",
+    "constant_s": "constant part of Gamma",
+    "utilisation": "gamma = train_flop_per_sample/(peak*utilisation)",
+    "train_flop_per_sample": "gamma = train_flop_per_sample/(peak*utilisation)",
+    "delta_s": "delta in Delta(P) (Eqn 3)",
+    "in_node_s": "Delta(P) inside a node (Eqn 3)",
+    "node_jump_s": "Delta(P) once learners span nodes (Eqn 3)",
+    "per_doubling_s": "c in Delta(P) = ... + c*log2(P) (Eqn 3)",
+    "across_nodes_s": "B in Delta(P) = A(g-1)/g + B(N-1)/N (Eqn 3)",
+    "latency_s": "Delta(P) = 2(P-1)(latency + bytes/(P*bandwidth)) (Eqn 3)",
+    "bandwidth_bytes_per_s": "Delta(P) = 2(P-1)(latency + bytes/(P*bandwidth)) (Eqn 3)",
+    "gradient_bytes": "bytes in Delta(P)",
+    "max_local_samples": "bound M/P <= max_local_samples",
+    "data_set_samples": "bound M <= data_set_samples",
+    "input_samples_per_s": "T_Update >= M/rate",
+    "every_updates": "N in the cross-validation term (Eqn 6)",
+    "cost_ratio": "gamma_CV/gamma in the cross-validation term (Eqn 6)",
+    "samples": "M_CV in the cross-validation term (Eqn 6)",
+    "accelerators": "P = accelerators/accelerators_per_learner",
+    "accelerators_per_learner": "P = accelerators/accelerators_per_learner",
+    "nodes": "P = nodes*accelerators of a node/accelerators_per_learner",
+    "usd_per_node_hour": "cost = nodes*T_C*price",
+    "run_to_run_relative": "90 % interval of one run",
+    "discrepancy_relative": "90 % interval",
+    "correlation": "90 % interval",
+}
+ENVELOPE = ("source", "date", "verified", "notes", "title", "name", "use", "schema")
+
+
+def _row(key: str, value: Any, unit: str | None, record: Provenance | None, equation: str | None) -> dict[str, Any]:
+    source = None
+    if record is not None:
+        stated = record.source or "not stated"
+        source = f"{stated} ({record.file})"
+        if record.date:
+            source = f"{stated}, {record.date} ({record.file})"
+    return {
+        "key": key,
+        "value": value,
+        "unit": unit,
+        "source": source,
+        "verified": record.verified if record is not None else None,
+        "equation": equation,
+        "low": record.low if record is not None else None,
+        "high": record.high if record is not None else None,
+    }
+
+
+def _derived(key: str, value: Any, unit: str | None, how: str, equation: str | None = None) -> dict[str, Any]:
+    return {**_row(key, value, unit, None, equation), "source": how}
+
+
+def explanation(scenario: Scenario, case: Case) -> list[dict[str, Any]]:
+    """Return a row for every number and default behind the answer of a case.
+
+    Returns
+    -------
+    list of dict
+        key, value, unit, source, verified, equation, low, high. Defaults say so; derived numbers say how.
+    """
+    rows = list(_given(scenario, case))
+    given = {row["key"] for row in rows}
+    for section, cls in (("run", scenario.sections.run),):
+        for field in dataclasses.fields(cls):
+            if f"{section}.{field.name}" not in given:
+                value = getattr(cls, field.name)
+                if field.name == "whole_samples" and value is None:
+                    value = "true for run, false for optimum"
+                rows.append(_derived(f"{section}.{field.name}", value, unit_of(field.name), "default"))
+    if "overlap" not in (scenario.tree.get("reduce") or {}):
+        rows.append(_derived("reduce.overlap", "sum", None, "default", "T_Update = Gamma + Delta (Eqn 3)"))
+    if "accelerators_per_learner" not in (scenario.tree.get("cluster") or {}):
+        rows.append(_derived("cluster.accelerators_per_learner", 1, None, "default", EQUATIONS["accelerators_per_learner"]))
+    rows += _consequences(case)
+    return rows
+
+
+def _given(scenario: Scenario, case: Case) -> Iterator[dict[str, Any]]:
+    """Rows for what the files say: the case's workload and compute law, the shared sections, the hardware."""
+    own = f"workload[{case.workload_index}]"
+    for path, value in values_of(scenario.tree):
+        root = path.split(".")[0]
+        key = path.rsplit(".", 1)[-1]
+        if root not in (own, "cluster", "reduce", "cross_validation", "cost", "run", "seed") or key in ENVELOPE:
+            continue
+        if path.startswith(f"{own}.compute.") and not path.startswith(f"{case.compute_key}."):
+            continue
+        unit = unit_of(key) if isinstance(value, int | float | str) and not isinstance(value, bool) else None
+        if unit is not None and value not in ("best", "all", "auto"):
+            value = quantity(key, value)
+        equation = EQUATIONS.get(key)
+        if key == "kind":
+            unit = None
+        yield _row(path, value, unit, scenario.records.get(path), equation)
+    for profile, name in ((scenario.node, "node"), (scenario.accelerator, "accelerator")):
+        if profile is None:
+            continue
+        for field in dataclasses.fields(profile):
+            value = getattr(profile, field.name)
+            if value is None or field.name in (*ENVELOPE, "vendor", "released", "unit"):
+                continue
+            record = scenario.hardware_records.get(f"{name}.{field.name}")
+            unit = unit_of(field.name) if isinstance(value, float) else None
+            yield _row(f"{name}.{field.name}", value, unit, record, None)
+
+
+def _consequences(case: Case) -> list[dict[str, Any]]:
+    """Rows for what follows from the files: learners, critical batch, gamma from FLOPs, context of Delta, bounds."""
+    rows = [_derived("learners at hand", case.learners_at_hand, None, "accelerators / accelerators_per_learner")]
+    critical = getattr(case.model.convergence, "critical_batch_samples", np.inf)
+    if np.isfinite(critical):
+        rows.append(_derived("critical_batch_samples", critical, "sample", "alpha / N_inf", "M_crit = alpha/N_inf"))
+    if case.estimated is not None:
+        gamma = getattr(case.model.compute, "gamma_s_per_sample", None)
+        rows.append(_derived("gamma_s_per_sample", gamma, "s/sample", case.estimated, EQUATIONS["gamma_s_per_sample"]))
+    for name in ("learners_per_node", "gradient_bytes"):
+        if hasattr(case.model.reduce, name):
+            value = getattr(case.model.reduce, name)
+            rows.append(_derived(f"reduce.{name}", value, unit_of(name), "from the cluster and the workload"))
+    for P in sorted({1, case.learners_at_hand}):
+        (lowest, low), (highest, high) = admissible_batch_samples(case.model, case.limits, P)
+        for end, value, bound in (("lowest", lowest, low), ("highest", highest, high)):
+            how = f"bound {bound}"
+            if bound == "largest_measured":
+                how += f": {EXTRAPOLATION_FACTOR:g} times the largest mini-batch of the fit"
+            finite = value if np.isfinite(value) else None
+            rows.append(_derived(f"{end} batch_samples at {P} learners", finite, "sample", how))
+    return rows

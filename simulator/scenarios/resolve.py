@@ -1,0 +1,343 @@
+"""A scenario file with its profiles laid in and its option laid over: one table, checked as a whole, with provenance."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from simulator.errors import Fault, ScenarioError
+from simulator.loading import (
+    Provenance,
+    Table,
+    TableFaults,
+    did_you_mean,
+    join,
+    merge,
+    read_toml,
+    split_provenance,
+    structure,
+)
+from simulator.profiles import Accelerator, Node, find, is_path, load_profile, shipped_folder
+from simulator.scenarios.rules import broken_rules
+from simulator.scenarios.sections import ScenarioFile, WorkloadSection, in_papers_letters
+
+__all__ = ["Scenario", "load_scenario"]
+
+MOST_FAULTS = 50
+PATH_PART = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """A scenario file as resolved: checked sections, and the table and provenance behind them.
+
+    Parameters
+    ----------
+    name : str
+        The file as the user named it.
+    folder : Path
+        Where it stands; paths inside it are relative to this.
+    tree : dict
+        The plain table that was checked: profiles laid in, option laid over.
+    sections : ScenarioFile
+        The checked sections.
+    records : mapping of str to Provenance
+        Source and range of each value of `tree`, by dotted key.
+    own_keys : frozenset of str
+        Dotted keys that the scenario file itself gives (not a profile).
+    node, accelerator : optional
+        Profiles of the cluster, where there is one, with `hardware_records`.
+    option : str, optional
+        Name of the option that was laid over.
+    """
+
+    name: str
+    folder: Path
+    tree: Table
+    sections: ScenarioFile
+    records: Mapping[str, Provenance]
+    own_keys: frozenset[str]
+    node: Node | None = None
+    accelerator: Accelerator | None = None
+    hardware_records: Mapping[str, Provenance]
+    option: str | None = None
+
+    def with_value(self, path: str, value: Any) -> Scenario:
+        """Return the scenario with the value at a dotted key replaced; ScenarioError where it breaks a rule."""
+        tree = _with_value(self.tree, path, value)
+        sections = structure(tree, ScenarioFile, file=self.name)
+        changed = replace(self, tree=tree, sections=sections)
+        faults = broken_rules(changed)
+        if faults:
+            raise ScenarioError(faults)
+        return changed
+
+
+def load_scenario(name: str, *, option: str | None = None, overrides: Table | None = None) -> Scenario:
+    """Load a scenario, with every profile it names, and check all of it.
+
+    Parameters
+    ----------
+    name : str
+        A file, or the id of a shipped scenario.
+    option : str, optional
+        Name of an [[option]] whose tables are laid over the scenario.
+    overrides : dict, optional
+        Further tables laid over it, as from flags of the command line.
+
+    Returns
+    -------
+    Scenario
+        As resolved.
+
+    Raises
+    ------
+    ScenarioError
+        With every fault: file, key, rule, value, nearest known key.
+    """
+    try:
+        path = Path(name) if is_path(name) or Path(name).is_file() else find("scenarios", name)
+    except (ValueError, OSError) as error:
+        raise ScenarioError([Fault(name, "", str(error))]) from None
+    file = f"scenarios/{path.name}" if path.parent == shipped_folder("scenarios") else str(path)
+    tree, records, faults = split_provenance(read_toml(path, file), file)
+    options = tree.get("option", [])
+    if option is not None:
+        tree, records = _lay_option(tree, records, option, file)
+    own_keys = frozenset(key for key in records if not key.startswith("option["))
+    if overrides:
+        flags, flag_records, flag_faults = split_provenance(overrides, "flags")
+        tree, records, faults = merge(tree, flags), {**records, **flag_records}, faults + flag_faults
+    try:
+        scenario = _checked(file, path.parent, tree, records, own_keys)
+    except ScenarioError as error:
+        raise _gathered(faults, error.faults) from None
+    faults += _option_faults(scenario, options)
+    if faults:
+        raise _gathered(faults, ())
+    return replace(scenario, option=option)
+
+
+def _gathered(*groups: Any) -> ScenarioError:
+    unique = list(dict.fromkeys(fault for group in groups for fault in group))
+    if len(unique) > MOST_FAULTS:
+        more = len(unique) - MOST_FAULTS
+        unique = [*unique[:MOST_FAULTS], Fault(unique[0].file, "", f"and {more} more faults")]
+    return ScenarioError(unique)
+
+
+def _checked(
+    file: str, folder: Path, tree: Table, records: dict[str, Provenance], own_keys: frozenset[str]
+) -> Scenario:
+    """Lay the profiles in, structure, and apply the rules; ScenarioError with every fault."""
+    folders, faults = _profile_folders(tree, folder, file)
+    tree, records, more = _with_workload_profiles(tree, records, folder, folders, file)
+    faults += more
+    sections: ScenarioFile | None = None
+    try:
+        sections = structure(tree, ScenarioFile, file=file)
+    except ScenarioError as error:
+        faults += [Fault(_file_of(fault.key, records, file), fault.key, fault.rule) for fault in error.faults]
+    node, accelerator, hardware_records, more = _hardware(tree, folder, folders, file)
+    faults += more
+    if sections is None:
+        raise ScenarioError(faults)
+    scenario = Scenario(
+        name=file,
+        folder=folder,
+        tree=tree,
+        sections=sections,
+        records=records,
+        own_keys=own_keys,
+        node=node,
+        accelerator=accelerator,
+        hardware_records=hardware_records,
+    )
+    faults += broken_rules(scenario)
+    if faults:
+        raise ScenarioError(faults)
+    return scenario
+
+
+def _file_of(key: str, records: Mapping[str, Provenance], default: str) -> str:
+    """Return the file that gives the value at `key`."""
+    return records[key].file if key in records else default
+
+
+def _profile_folders(tree: Table, folder: Path, file: str) -> tuple[list[Path], list[Fault]]:
+    folders, faults = [], []
+    listed = tree.get("profiles", [])
+    for i, name in enumerate(listed if isinstance(listed, list) else []):
+        if isinstance(name, str) and "\0" not in name:
+            folders.append(folder / name)
+            if not folders[-1].is_dir():
+                faults.append(Fault(file, f"profiles[{i}]", f"must be a folder beside the file, got {name!r}"))
+    return folders, faults
+
+
+def _with_workload_profiles(
+    tree: Table, records: dict[str, Provenance], folder: Path, folders: list[Path], file: str
+) -> tuple[Table, dict[str, Provenance], list[Fault]]:
+    """Lay each [[workload]] over the profile that it uses."""
+    listed = tree.get("workload")
+    if not isinstance(listed, list):
+        return tree, records, []
+    laid, faults, records = [], [], dict(records)
+    for i, own in enumerate(listed):
+        use = own.get("use") if isinstance(own, dict) else None
+        if not isinstance(use, str):
+            laid.append(own)
+            continue
+        prefix = f"workload[{i}]"
+        try:
+            profile, profile_records = load_workload(use, folder, folders)
+        except ValueError as error:
+            faults.append(Fault(file, f"{prefix}.use", str(error)))
+            continue
+        except ScenarioError as error:
+            faults += error.faults
+            continue
+        for key, record in profile_records.items():
+            records.setdefault(join(prefix, key), record)
+        laid.append(_lay_workload(profile, own))
+    return {**tree, "workload": laid}, records, faults
+
+
+def load_workload(name: str, folder: Path, folders: list[Path]) -> tuple[Table, dict[str, Provenance]]:
+    """Load and check a workload profile; return its plain table and provenance.
+
+    Raises
+    ------
+    ValueError
+        If there is no such workload.
+    ScenarioError
+        With every fault of its file.
+    """
+    path = find("workloads", name, beside=folder, profile_folders=folders)
+    shipped = shipped_folder("scenarios") / "workloads"
+    file = f"scenarios/workloads/{path.name}" if path.parent == shipped else str(path)
+    plain, records, faults = split_provenance(read_toml(path, file), file)
+    try:
+        structure(plain, WorkloadSection, file=file)
+    except ScenarioError as error:
+        raise ScenarioError([*faults, *error.faults]) from None
+    if faults:
+        raise ScenarioError(faults)
+    return plain, records
+
+
+def _lay_workload(profile: Table, own: Table) -> Table:
+    base, over = profile.get("convergence"), own.get("convergence")
+    if isinstance(base, dict) and isinstance(over, dict):
+        try:
+            base = in_papers_letters(base)
+        except TableFaults:
+            return merge(profile, own)
+        base, over = dict(base), dict(over)
+        if "alpha_samples" not in over and "n_inf_updates" not in over:
+            for theirs, ours in (("s_min_updates", "n_inf_updates"), ("e_min_samples", "alpha_samples")):
+                if theirs in over:
+                    over[ours] = over.pop(theirs)
+        if "critical_batch_samples" in over and over.get("kind", base.get("kind")) == base.get("kind"):
+            base.pop("alpha_samples", None)
+        return merge({**profile, "convergence": base}, {**own, "convergence": over})
+    return merge(profile, own)
+
+
+def _hardware(
+    tree: Table, folder: Path, folders: list[Path], file: str
+) -> tuple[Node | None, Accelerator | None, dict[str, Provenance], list[Fault]]:
+    """Load the profiles that [cluster] names."""
+    cluster = tree.get("cluster")
+    if not isinstance(cluster, dict):
+        return None, None, {}, []
+    node: Node | None = None
+    accelerator: Accelerator | None = None
+    records: dict[str, Provenance] = {}
+    faults: list[Fault] = []
+    wanted = cluster.get("accelerator")
+    for kind, name, key in (("nodes", cluster.get("node"), "node"), ("accelerators", wanted, "accelerator")):
+        profile_name = node.accelerator if kind == "accelerators" and node is not None and name is None else name
+        if not isinstance(profile_name, str):
+            continue
+        try:
+            profile, provenance = load_profile(kind, profile_name, beside=folder, profile_folders=folders)
+        except ValueError as error:
+            faults.append(Fault(file, f"cluster.{key}", str(error)))
+            continue
+        except ScenarioError as error:
+            faults += error.faults
+            continue
+        records.update({join(key, name): record for name, record in provenance.items()})
+        if kind == "nodes":
+            node = profile
+        else:
+            accelerator = profile
+    return node, accelerator, records, faults
+
+
+def _lay_option(
+    tree: Table, records: dict[str, Provenance], option: str, file: str
+) -> tuple[Table, dict[str, Provenance]]:
+    """Lay the tables of the named option over the scenario."""
+    listed = [item for item in tree.get("option", []) if isinstance(item, dict)]
+    found = [i for i, item in enumerate(listed) if item.get("name") == option]
+    if not found:
+        known = [str(item.get("name")) for item in listed]
+        hint = did_you_mean(option, known) if known else "; the file has none"
+        raise ScenarioError([Fault(file, "option", f"must have one named {option!r}{hint}")])
+    over = {key: value for key, value in listed[found[0]].items() if key != "name"}
+    prefix = f"option[{found[0]}]."
+    merged = merge(tree, over)
+    kept = dict(records)
+    for key, record in records.items():
+        if key.startswith(prefix):
+            kept[key.removeprefix(prefix)] = record
+    return merged, kept
+
+
+def _option_faults(scenario: Scenario, options: Any) -> list[Fault]:
+    """Check every option as part of the scenario that it is laid over."""
+    faults: list[Fault] = []
+    seen: set[str] = set()
+    for i, item in enumerate(options if isinstance(options, list) else []):
+        if not isinstance(item, dict):
+            continue
+        name = item.get("name")
+        where = f"option[{i}]"
+        if not isinstance(name, str) or not name:
+            faults.append(Fault(scenario.name, f"{where}.name", "is missing" if name is None else "must be a text"))
+        elif name in seen:
+            faults.append(Fault(scenario.name, f"{where}.name", f"must be unique, got {name!r} again"))
+        seen.add(str(name))
+        over = {key: value for key, value in item.items() if key != "name"}
+        if not over:
+            continue
+        tree = merge({key: value for key, value in scenario.tree.items() if key != "option"}, over)
+        try:
+            checked = replace(
+                scenario, tree=tree, sections=structure(tree, ScenarioFile, file=scenario.name)
+            )
+            found = broken_rules(checked)
+        except ScenarioError as error:
+            found = list(error.faults)
+        faults += [Fault(scenario.name, join(where, fault.key), fault.rule) for fault in found]
+    return faults
+
+
+def _with_value(tree: Any, path: str, value: Any) -> Any:
+    """Return a copy of a nested table with the value at a dotted key replaced."""
+    parts: list[Any] = [name or int(index) for name, index in PATH_PART.findall(path)]
+
+    def changed(item: Any, at: int) -> Any:
+        if at == len(parts):
+            return value
+        part = parts[at]
+        if isinstance(part, int):
+            return [changed(inner, at + 1) if i == part else inner for i, inner in enumerate(item)]
+        return {**item, part: changed(item[part], at + 1)}
+
+    return changed(tree, 0)

@@ -1,0 +1,257 @@
+"""The rule table: what must hold between the keys of a scenario, whichever verb is asked."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING, Any
+
+from simulator.errors import Fault
+from simulator.loading import did_you_mean
+from simulator.profiles import find, is_path
+from simulator.scenarios.sections import FabricReduce, NetworkSection
+
+if TYPE_CHECKING:
+    from simulator.scenarios.resolve import Scenario
+
+__all__ = ["accelerators_at_hand", "broken_rules", "learners_at_hand"]
+
+
+def accelerators_at_hand(scenario: Scenario) -> int | None:
+    """Return the accelerators of the cluster, or None where there is no cluster."""
+    cluster = scenario.sections.cluster
+    if cluster is None:
+        return None
+    if cluster.accelerators is not None:
+        return cluster.accelerators
+    if cluster.nodes is not None and scenario.node is not None:
+        return cluster.nodes * scenario.node.accelerators
+    return None
+
+
+def learners_at_hand(scenario: Scenario) -> int | None:
+    """Return the learners of the cluster: accelerators / accelerators_per_learner."""
+    accelerators = accelerators_at_hand(scenario)
+    if accelerators is None or scenario.sections.cluster is None:
+        return None
+    return accelerators // scenario.sections.cluster.accelerators_per_learner
+
+
+def broken_rules(scenario: Scenario) -> list[Fault]:
+    """Return a fault for each rule between keys that the scenario breaks."""
+    found: list[tuple[str, str]] = []
+    found += _cluster(scenario)
+    found += _network(scenario)
+    found += _cost(scenario)
+    found += _run(scenario)
+    found += _sweep_and_crossovers(scenario)
+    found += _jobs(scenario)
+    return [Fault(scenario.name, key, rule) for key, rule in found]
+
+
+def _cluster(scenario: Scenario) -> list[tuple[str, str]]:
+    cluster = scenario.sections.cluster
+    if cluster is None:
+        return []
+    faults = []
+    if (cluster.node is None) == (cluster.accelerator is None):
+        faults.append(("cluster", "must have either node or accelerator"))
+    if (cluster.nodes is None) == (cluster.accelerators is None):
+        faults.append(("cluster", "must have either nodes or accelerators, a number"))
+    if cluster.nodes is not None and cluster.node is None and cluster.accelerator is not None:
+        faults.append(("cluster.nodes", "needs cluster.node; with cluster.accelerator give accelerators"))
+    accelerators = accelerators_at_hand(scenario)
+    if accelerators is not None and accelerators % cluster.accelerators_per_learner:
+        faults.append(
+            (
+                "cluster.accelerators_per_learner",
+                f"must divide the {accelerators} accelerators, got {cluster.accelerators_per_learner}",
+            )
+        )
+    kind = (scenario.tree.get("reduce") or {}).get("kind")
+    if kind in ("node_log", "two_tier_ring") and cluster.node is None:
+        faults.append(("reduce.kind", f"{kind!r} needs cluster.node, whose boundary it speaks of"))
+    return faults
+
+
+def _network(scenario: Scenario) -> list[tuple[str, str]]:
+    network, reduce = scenario.sections.network, scenario.sections.reduce
+    faults = []
+    if reduce is not None and isinstance(reduce.law, FabricReduce) and network is None and not scenario.sections.design:
+        faults.append(("reduce.kind", "'fabric' needs a [network]"))
+    if network is None:
+        return faults
+    faults += _names(scenario, network)
+    if network.collective == "hierarchical" and (network.inner is None) != (network.outer is None):
+        faults.append(("network", "must give inner and outer together"))
+    if network.servers is not None and network.collective != "ps":
+        faults.append(("network.servers", f"belongs to collective = 'ps', not to {network.collective!r}"))
+    learners = learners_at_hand(scenario)
+    hosts = _hosts(scenario, network)
+    if learners is not None and hosts is not None:
+        if learners > hosts:
+            faults.append(("network", f"must have a host for each learner: {learners} learners, {hosts} hosts"))
+        elif network.servers is not None and network.servers > hosts - learners:
+            faults.append(
+                ("network.servers", f"must be <= the {hosts - learners} hosts left, got {network.servers}")
+            )
+    return faults
+
+
+def _hosts(scenario: Scenario, network: NetworkSection) -> int | None:
+    """Return the hosts of a tree that is written out: product of `down`, each with the accelerators of a node."""
+    if network.topology != "xgft" or scenario.node is None:
+        return None
+    hosts = 1
+    for level in network.down:
+        hosts *= level
+    return hosts * scenario.node.accelerators
+
+
+def _names(scenario: Scenario, network: NetworkSection) -> list[tuple[str, str]]:
+    faults = []
+    folders = [scenario.folder / name for name in scenario.sections.profiles]
+    for key in ("host_link", "upper_link", "inner_link", "switch"):
+        name = getattr(network, key)
+        if isinstance(name, str):
+            try:
+                kind = "switches" if key == "switch" else "networks"
+                find(kind, name, beside=scenario.folder, profile_folders=folders)
+            except ValueError as error:
+                faults.append((f"network.{key}", str(error)))
+    if network.file is not None and not (scenario.folder / network.file).is_file():
+        faults.append(("network.file", f"must name a file beside the scenario, got {network.file!r}"))
+    return faults
+
+
+def _cost(scenario: Scenario) -> list[tuple[str, str]]:
+    cost = scenario.sections.cost
+    if cost is None:
+        return []
+    if cost.prices != "shipped" and not (is_path(cost.prices) and (scenario.folder / cost.prices).is_file()):
+        return [("cost.prices", f"must be 'shipped' or name a price book beside the scenario, got {cost.prices!r}")]
+    if cost.kind != "cloud" and cost.usd_per_node_hour is not None:
+        return [("cost.usd_per_node_hour", f"belongs to kind = 'cloud', not to {cost.kind!r}")]
+    return []
+
+
+def _as_list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, tuple) else [value]
+
+
+def _run(scenario: Scenario) -> list[tuple[str, str]]:
+    """Apply M <= data set, P <= learners at hand, P <= M, M/P <= memory, the law's end, for each pair that is given."""
+    sections, faults = scenario.sections, []
+    run = sections.run
+    at_hand = learners_at_hand(scenario)
+    if run.min_batch_samples is not None and run.max_batch_samples is not None:
+        if run.min_batch_samples > run.max_batch_samples:
+            faults.append(
+                ("run.max_batch_samples", f"must be >= min_batch_samples, got {run.max_batch_samples:g}")
+            )
+    learners = []
+    for i, P in enumerate(_as_list(run.learners)):
+        key = f"run.learners[{i}]" if isinstance(run.learners, tuple) else "run.learners"
+        if isinstance(P, int):
+            if at_hand is not None and P > at_hand:
+                faults.append((key, f"must be <= the {at_hand} learners of the cluster, got {P}"))
+            else:
+                learners.append((key, P))
+        elif P == "all" and at_hand is not None:
+            learners.append((key, at_hand))
+    whole = run.whole_samples is not False
+    for i, M in enumerate(_as_list(run.batch_samples)):
+        key = f"run.batch_samples[{i}]" if isinstance(run.batch_samples, tuple) else "run.batch_samples"
+        if isinstance(M, float):
+            faults += [(key, rule) for rule in _given_batch(scenario, M, learners, whole)]
+    if sections.simulate is not None and isinstance(sections.simulate.batch_samples, float) and at_hand is not None:
+        M = sections.simulate.batch_samples
+        P = sections.simulate.learners if isinstance(sections.simulate.learners, int) else at_hand
+        if P > at_hand:
+            faults.append(("simulate.learners", f"must be <= the {at_hand} learners of the cluster, got {P}"))
+        faults += [
+            ("simulate.batch_samples", rule) for rule in _given_batch(scenario, M, [("simulate", P)], whole=True)
+        ]
+    return faults
+
+
+def _given_batch(
+    scenario: Scenario, M: float, learners: list[tuple[str, int]], whole: bool
+) -> list[str]:
+    """Return the rules that a given mini-batch breaks."""
+    rules = []
+    if whole and M != int(M):
+        rules.append(f"must be a whole number of samples (or set whole_samples = false), got {M:g}")
+    most = max((P for _, P in learners), default=1)
+    if M < most:
+        rules.append(f"must be >= the {most} learners, each needs a sample, got {M:g}")
+    fewest = min((P for _, P in learners), default=1)
+    for workload in scenario.sections.workload:
+        if workload.data_set_samples is not None and M > workload.data_set_samples:
+            rules.append(f"must be <= data_set_samples = {workload.data_set_samples:g}, got {M:g}")
+        entry = _entry(scenario, workload)
+        limit = entry.max_local_samples if entry is not None else None
+        accumulation = scenario.sections.run.accumulation
+        if limit is not None and isinstance(accumulation, int) and learners:
+            if (math.ceil(M / fewest) if whole else M / fewest) > limit * accumulation:
+                rules.append(
+                    f"must be <= {limit * accumulation * fewest:g} = {fewest} learners x max_local_samples = {limit:g}"
+                    f"{f' x accumulation = {accumulation}' if accumulation > 1 else ''}, got {M:g}"
+                )
+        lowest, highest = workload.convergence.law.batch_samples_range
+        if M > highest * (1 + 1e-12):
+            rules.append(f"must be <= {highest:.6g}, where N_Update reaches 1 and the law ends, got {M:g}")
+        if M < lowest * (1 - 1e-12):
+            rules.append(f"must be >= {lowest:.6g}, the smallest mini-batch of the law, got {M:g}")
+    return rules
+
+
+def _entry(scenario: Scenario, workload: Any) -> Any:
+    """Return the compute entry of a workload on the cluster's accelerator."""
+    if scenario.accelerator is None:
+        return None
+    entries = workload.compute.entries
+    return entries.get(scenario.accelerator.name) or entries.get("from_flops")
+
+
+SWEEPABLE = (
+    "workload", "cluster", "reduce", "network", "cost", "run", "cross_validation", "simulate", "design", "seed",
+)  # fmt: skip
+
+
+def _sweep_and_crossovers(scenario: Scenario) -> list[tuple[str, str]]:
+    faults: list[tuple[str, str]] = []
+    for key, values in _dotted(scenario.sections.sweep):
+        root = key.split(".")[0].split("[")[0]
+        if not isinstance(values, list) or not values:
+            faults.append((f"sweep.{key}", f"must be a list of values, got {values!r}"))
+        if root not in SWEEPABLE:
+            faults.append((f"sweep.{key}", f"must begin with a section{did_you_mean(root, SWEEPABLE)}"))
+    return faults
+
+
+def _dotted(table: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    flat: list[tuple[str, Any]] = []
+    for key, value in table.items():
+        path = f"{prefix}.{key}" if prefix else key
+        flat += _dotted(value, path) if isinstance(value, dict) else [(path, value)]
+    return flat
+
+
+def _jobs(scenario: Scenario) -> list[tuple[str, str]]:
+    faults: list[tuple[str, str]] = []
+    sections = scenario.sections
+    known = [workload.name for workload in sections.workload]
+    names = [job.name for job in sections.job]
+    for first, second in itertools.combinations(range(len(known)), 2):
+        if known[first] == known[second]:
+            faults.append((f"workload[{second}].name", f"must be unique, got {known[second]!r} again"))
+    for i, job in enumerate(sections.job):
+        if job.workload not in known:
+            rule = f"must name a workload of the file, got {job.workload!r}{did_you_mean(job.workload, known)}"
+            faults.append((f"job[{i}].workload", rule))
+        if job.name in names[:i]:
+            faults.append((f"job[{i}].name", f"must be unique, got {job.name!r} again"))
+    if sections.job and sections.allocate is not None and sections.allocate.trace is not None:
+        faults.append(("job", "must not be given beside [allocate.trace]"))
+    return faults
