@@ -92,8 +92,8 @@ def optimal_converge_time_s(
 def best_server_learners(law: InverseLaw, compute: KneeCompute | AffineCompute, reduce: LinearReduce) -> float:
     """P = sqrt(alpha gamma / (delta N_inf)): learners of a parameter server beyond which training gets slower.
 
-    Real, the same above and below the knee. Above it M = alpha/N_inf there and T_C = 4 sqrt(alpha gamma delta N_inf). Holds where
-    `compute` has no constant; compare with P = 1, which has no Delta.
+    Real, the same above and below the knee. Above it M = alpha/N_inf there and T_C = 4 sqrt(alpha gamma delta N_inf).
+    Holds where `compute` has no constant; compare with P = 1, which has no Delta.
 
     Examples
     --------
@@ -102,7 +102,7 @@ def best_server_learners(law: InverseLaw, compute: KneeCompute | AffineCompute, 
     >>> best_server_learners(law, compute, LinearReduce(delta_s=0.0064))
     10.0
     """
-    N_inf, alpha, gamma, M_T = _parameters(law, compute)
+    N_inf, alpha, gamma, _ = _parameters(law, compute)
     if compute.constant_s:
         raise ValueError(f"constant_s must be 0 for this closed form, got {compute.constant_s:g}")
     return float(np.sqrt(alpha * gamma / (positive("delta_s", reduce.delta_s) * N_inf)))

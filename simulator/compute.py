@@ -156,9 +156,7 @@ class TabulatedCompute:
         outside = (np.asarray(m) < lowest * (1 - 1e-12)) | (np.asarray(m) > highest * (1 + 1e-12))
         if outside.any():
             culprit = float(np.asarray(m)[outside].flat[0]) if outside.ndim else float(m)
-            raise ValueError(
-                f"local_samples must be from {lowest:g} to {highest:g}, the range of the table, got {culprit:g}"
-            )
+            raise ValueError(f"local_samples must be from {lowest:g} to {highest:g}, the range of the table, got {culprit:g}")
         x, y = np.asarray(self.local_samples), np.asarray(self.compute_time_at_s)
         return interpolate_linearly(np.maximum(m, x[0]), x, y)
 

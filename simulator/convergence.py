@@ -94,12 +94,12 @@ class InverseLaw:
         positive("critical_batch_samples", critical_batch_samples)
         return cls(
             n_inf_updates=n_inf_updates,
-            alpha_samples=positive("n_inf_updates", n_inf_updates) * critical_batch_samples,
+            alpha_samples=float(positive("n_inf_updates", n_inf_updates)) * critical_batch_samples,
         )
 
     @property
     def critical_batch_samples(self) -> float:
-        """M_crit = alpha / N_inf: here twice the fewest updates and twice the fewest samples are needed. Infinite for N_inf <= 0."""
+        """M_crit = alpha / N_inf: twice the fewest updates and twice the fewest samples. Infinite for N_inf <= 0."""
         return self.alpha_samples / self.n_inf_updates if self.n_inf_updates > 0 else np.inf
 
     @property
@@ -111,9 +111,7 @@ class InverseLaw:
     def updates(self, batch_samples: ArrayLike) -> FloatArray:
         """N_Update at mini-batches `batch_samples` (all learners; > 0, any shape); ValueError past the law's end."""
         M = positive("batch_samples", batch_samples)
-        return at_least_one_update(
-            self.n_inf_updates + self.alpha_samples / M, M, self.batch_samples_range[1]
-        )
+        return at_least_one_update(self.n_inf_updates + self.alpha_samples / M, M, self.batch_samples_range[1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,9 +164,7 @@ class SharpCornerLaw:
         largest = np.maximum(self.n_inf_updates, noise)  # factored out, so that no power overflows
         smallest = np.minimum(self.n_inf_updates, noise)
         p = self.sharpness
-        return at_least_one_update(
-            largest * (1.0 + (smallest / largest) ** p) ** (1.0 / p), M, self.batch_samples_range[1]
-        )
+        return at_least_one_update(largest * (1.0 + (smallest / largest) ** p) ** (1.0 / p), M, self.batch_samples_range[1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,9 +204,7 @@ class HardCornerLaw:
     def updates(self, batch_samples: ArrayLike) -> FloatArray:
         """N_Update at mini-batches `batch_samples` (all learners; > 0, any shape); ValueError past the law's end."""
         M = positive("batch_samples", batch_samples)
-        return at_least_one_update(
-            np.maximum(self.n_inf_updates, self.alpha_samples / M), M, self.batch_samples_range[1]
-        )
+        return at_least_one_update(np.maximum(self.n_inf_updates, self.alpha_samples / M), M, self.batch_samples_range[1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -288,8 +282,7 @@ class TabulatedUpdates:
         (M_1, M_2), (N_1, N_2) = self.batch_samples[-2:], self.updates_at[-2:]
         alpha = (N_1 - N_2) / (1.0 / M_1 - 1.0 / M_2)
         n_inf = N_2 - alpha / M_2
-        (m_1, m_2), (n_1, n_2) = self.batch_samples[:2], self.updates_at[:2]
-        start = 0.0 if n_1 >= n_2 else self.batch_samples[0]
+        start = 0.0 if self.updates_at[0] >= self.updates_at[1] else self.batch_samples[0]
         return start, alpha / (1.0 - n_inf) if n_inf < 1 and alpha > 0 else np.inf
 
     def updates(self, batch_samples: ArrayLike) -> FloatArray:
@@ -299,9 +292,7 @@ class TabulatedUpdates:
         outside = (np.asarray(M) < lowest * (1 - 1e-12)) | (np.asarray(M) > highest * (1 + 1e-12))
         if outside.any():
             culprit = float(np.asarray(M)[outside].flat[0]) if outside.ndim else float(M)
-            raise ValueError(
-                f"batch_samples must be from {lowest:g} to {highest:g}, the range of the table, got {culprit:g}"
-            )
+            raise ValueError(f"batch_samples must be from {lowest:g} to {highest:g}, the range of the table, got {culprit:g}")
         x = 1.0 / np.asarray(self.batch_samples)[::-1]
         y = np.asarray(self.updates_at, dtype=np.float64)[::-1]
         return at_least_one_update(interpolate_linearly(1.0 / M, x, y), M, highest)

@@ -124,8 +124,7 @@ def admissible_batch_samples(
 
 def _in_words(bound: str, model: TimeToConverge) -> str:
     return {
-        "one_sample_per_learner": "one sample per learner"
-        + (" and micro-batch" if model.accumulation != 1 else ""),
+        "one_sample_per_learner": "one sample per learner" + (" and micro-batch" if model.accumulation != 1 else ""),
         "memory": f"the memory ({model.max_local_samples:g} samples per learner)",
         "data_set": "the data set",
         "largest_measured": f"{EXTRAPOLATION_FACTOR:g} times the largest measured mini-batch",
@@ -248,9 +247,7 @@ def _relaxed(model: TimeToConverge) -> TimeToConverge:
     return replace(model, rounding="exact")
 
 
-def _labelled(
-    model: TimeToConverge, P: float, M: float, low: tuple[float, str], high: tuple[float, str]
-) -> Optimum:
+def _labelled(model: TimeToConverge, P: float, M: float, low: tuple[float, str], high: tuple[float, str]) -> Optimum:
     """Say whether M lies in the interior, at the knee or at a bound."""
     T = float(model.converge_time_s(M, P))
     local = float(model.local_samples(M, P))
@@ -261,9 +258,9 @@ def _labelled(
     bound: str | None = None
     if at_knee:
         branch, bound = "knee", "knee"
-    elif M >= high[0] * (1 - 1e-9) or (model.rounding != "exact" and M + P > high[0]):
+    elif high[0] * (1 - 1e-9) <= M or (model.rounding != "exact" and high[0] < M + P):
         branch, bound = "bound", high[1]
-    elif M <= low[0] * (1 + 1e-9) or (model.rounding != "exact" and M - P < low[0]):
+    elif low[0] * (1 + 1e-9) >= M or (model.rounding != "exact" and low[0] > M - P):
         branch, bound = "bound", low[1]
     return Optimum(learners=P, batch_samples=M, converge_time_s=T, branch=branch, bound=bound)
 
@@ -303,7 +300,7 @@ def best_learners(
     best, place = _fastest(model, relaxed, limits, grid)
     while candidates is None and max_learners > 2048:
         left, right = grid[max(place - 1, 0)], grid[min(place + 1, len(grid) - 1)]
-        finer = np.unique(np.round(np.linspace(left, right, 65)))
+        finer: FloatArray = np.unique(np.round(np.linspace(float(left), float(right), 65)))
         if len(finer) <= 3 or np.array_equal(finer, grid):
             break
         grid = finer
@@ -313,9 +310,7 @@ def best_learners(
     return best
 
 
-def _fastest(
-    model: TimeToConverge, relaxed: TimeToConverge, limits: Limits, grid: FloatArray
-) -> tuple[Optimum, int]:
+def _fastest(model: TimeToConverge, relaxed: TimeToConverge, limits: Limits, grid: FloatArray) -> tuple[Optimum, int]:
     """Return the best of the learners in `grid` and its place; numbers without an admissible mini-batch are left out."""
     found: dict[int, Optimum] = {}
     refusal: InfeasibleError | None = None
@@ -385,9 +380,7 @@ def _edge(model: TimeToConverge, P: float, path: FloatArray, ceiling_s: float) -
     return float(np.exp(inner))
 
 
-def _last_within(
-    model: TimeToConverge, P: float, M: float, start: float, stop: float, step: float, ceiling_s: float
-) -> float:
+def _last_within(model: TimeToConverge, P: float, M: float, start: float, stop: float, step: float, ceiling_s: float) -> float:
     """Last evenly divided mini-batch m P, m from `start` to `stop`, before T_C exceeds `ceiling_s`."""
     last, block = M, 1024.0
     m = start

@@ -165,9 +165,7 @@ def shipped_folder(name: str) -> Path:
 
 def names(kind: str, profile_folders: Iterable[Path] = ()) -> list[str]:
     """Return the ids of a kind of profile (a folder name, or "workloads", or "scenarios")."""
-    return sorted(
-        {path.stem for folder in _folders(kind, profile_folders) for path in folder.glob("*.toml") if path.is_file()}
-    )
+    return sorted({path.stem for folder in _folders(kind, profile_folders) for path in folder.glob("*.toml") if path.is_file()})
 
 
 def _folders(kind: str, profile_folders: Iterable[Path]) -> list[Path]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -35,7 +33,7 @@ ROUNDING_SLACK = 1e-12
 """Relative slack of `ceil_whole`: a few rounding errors above a whole number do not cost a whole unit."""
 
 
-def _checked(name: str, value: ArrayLike, rule: str, *, lowest: float = -np.inf, strict: bool = False) -> Any:
+def _checked(name: str, value: ArrayLike, rule: str, *, lowest: float = -np.inf, strict: bool = False) -> FloatArray:
     """Return `value` as float64, or raise ValueError with name, rule and value."""
     try:
         array = np.asarray(value, dtype=np.float64)
@@ -47,25 +45,26 @@ def _checked(name: str, value: ArrayLike, rule: str, *, lowest: float = -np.inf,
     if not good.all():
         culprit = float(array[~good].flat[0]) if array.ndim else float(array)
         raise ValueError(f"{name} must be {rule}, got {culprit:g}")
-    return array[()]
+    checked: FloatArray = array[()]
+    return checked
 
 
-def finite(name: str, value: ArrayLike) -> Any:
+def finite(name: str, value: ArrayLike) -> FloatArray:
     """Return `value` as float64 and refuse NaN and infinity."""
     return _checked(name, value, "finite")
 
 
-def positive(name: str, value: ArrayLike) -> Any:
+def positive(name: str, value: ArrayLike) -> FloatArray:
     """Return `value` as float64 and refuse whatever is not finite and > 0."""
     return _checked(name, value, "finite and > 0", lowest=0.0, strict=True)
 
 
-def non_negative(name: str, value: ArrayLike) -> Any:
+def non_negative(name: str, value: ArrayLike) -> FloatArray:
     """Return `value` as float64 and refuse whatever is not finite and >= 0."""
     return _checked(name, value, "finite and >= 0", lowest=0.0)
 
 
-def fraction(name: str, value: ArrayLike) -> Any:
+def fraction(name: str, value: ArrayLike) -> FloatArray:
     """Return `value` as float64 and refuse whatever lies outside [0, 1]."""
     array = _checked(name, value, "from 0 to 1", lowest=0.0)
     if np.any(np.asarray(array) > 1.0):
@@ -73,7 +72,7 @@ def fraction(name: str, value: ArrayLike) -> Any:
     return array
 
 
-def whole(name: str, value: ArrayLike, *, lowest: int = 1) -> Any:
+def whole(name: str, value: ArrayLike, *, lowest: int = 1) -> FloatArray:
     """Return `value` as float64 and refuse whatever is not a whole number >= `lowest`."""
     array = _checked(name, value, f"a whole number >= {lowest}", lowest=float(lowest))
     if np.any(np.asarray(array) != np.floor(array)):
@@ -82,7 +81,7 @@ def whole(name: str, value: ArrayLike, *, lowest: int = 1) -> Any:
     return array
 
 
-def ceil_whole(value: ArrayLike) -> Any:
+def ceil_whole(value: ArrayLike) -> FloatArray:
     """Round up to a whole number, forgiving a relative excess of 1e-12 (rounding errors of the value).
 
     Parameters
@@ -101,7 +100,8 @@ def ceil_whole(value: ArrayLike) -> Any:
     array([4., 4., 4.])
     """
     array = np.asarray(value, dtype=np.float64)
-    return np.ceil(array * (1.0 - ROUNDING_SLACK))[()]
+    rounded: FloatArray = np.ceil(array * (1.0 - ROUNDING_SLACK))[()]
+    return rounded
 
 
 def check_table(x_name: str, x: tuple[float, ...], y_name: str, y: tuple[float, ...]) -> None:

@@ -52,9 +52,7 @@ class NoiseFloorLaw:
         for name in ("initial_error", "target_error", "floor_error_samples", "rate_per_update"):
             positive(name, getattr(self, name))
         if self.initial_error <= self.target_error:
-            raise ValueError(
-                f"initial_error must be > target_error = {self.target_error:g}, got {self.initial_error:g}"
-            )
+            raise ValueError(f"initial_error must be > target_error = {self.target_error:g}, got {self.initial_error:g}")
         if np.log(self.initial_error / self.target_error) < self.rate_per_update:
             raise ValueError(
                 "rate_per_update must leave at least one update, ln(initial_error / target_error) = "
@@ -133,8 +131,8 @@ def sufficient_updates(
     [9000, 9000]
     """
     M = positive("batch_samples", batch_samples)
-    lam = positive("rate_per_update", rate_per_update)
-    eps, start = positive("target_error", target_error), positive("initial_error", initial_error)
+    lam = float(positive("rate_per_update", rate_per_update))
+    eps, start = float(positive("target_error", target_error)), float(positive("initial_error", initial_error))
     if start <= eps:
         raise ValueError(f"initial_error must be > target_error = {eps:g}, got {start:g}")
     smallest = positive("noise_error2_samples", noise_error2_samples) / eps**2

@@ -163,9 +163,7 @@ class TimeToConverge:
 
     def step_time_s(self, batch_samples: ArrayLike, learners: ArrayLike) -> FloatArray:
         """Seconds of one update without cross-validation: Gamma and Delta joined, and no faster than the input."""
-        joined = self.overlap.joined_time_s(
-            self.compute_time_s(batch_samples, learners), self.reduce.reduce_time_s(learners)
-        )
+        joined = self.overlap.joined_time_s(self.compute_time_s(batch_samples, learners), self.reduce.reduce_time_s(learners))
         return self._no_faster_than_input(joined, batch_samples)
 
     def cross_validation_time_s(self, learners: ArrayLike) -> FloatArray:
@@ -221,9 +219,9 @@ class TimeToConverge:
         """Where the time of one run goes: fractions of T_C."""
         M, P = float(batch_samples), float(learners)
         step_s = float(self.step_time_s(M, P))
-        slowest_s = float(self.compute_time_s(M, P))
+        slowest_s = self.compute_time_s(M, P)
         alone_s = float(self._no_faster_than_input(self.overlap.joined_time_s(slowest_s, 0.0 * slowest_s), M))
-        waiting_s = min(slowest_s - self._mean_compute_time_s(M, P), alone_s)
+        waiting_s = min(float(slowest_s) - self._mean_compute_time_s(M, P), alone_s)
         update_s = float(self.update_time_s(M, P))
         return Shares(
             compute=(alone_s - waiting_s) / update_s,
@@ -234,11 +232,11 @@ class TimeToConverge:
 
     def _mean_compute_time_s(self, M: float, P: float) -> float:
         """Gamma averaged over the learners: M samples split as evenly as whole samples allow."""
-        if self.rounding == "exact" or P != np.floor(P) or M != np.floor(M):
+        if self.rounding == "exact" or np.floor(P) != P or np.floor(M) != M:
             return float(self.compute_time_s(M, P))
         fewer, larger_count = divmod(M, P)
         more_s = float(self.compute_time_s(M, P))
-        fewer_s = float(self._accumulated_s(fewer)) if fewer else 0.0
+        fewer_s = float(self._accumulated_s(np.asarray(fewer))) if fewer else 0.0
         return (larger_count * more_s + (P - larger_count) * fewer_s) / P if larger_count else more_s
 
     def _no_faster_than_input(self, time_s: FloatArray, batch_samples: ArrayLike) -> FloatArray:
@@ -255,7 +253,7 @@ class TimeToConverge:
         return self._split_s(local_samples, np.asarray(float(self.accumulation)))
 
     def _split_s(self, local_samples: FloatArray, micro_batches: FloatArray) -> FloatArray:
-        """s * Gamma(m/s); with whole samples the m mod s larger micro-batches have one sample more."""
+        """S * Gamma(m/s); with whole samples the m mod s larger micro-batches have one sample more."""
         s = micro_batches
         if self.rounding == "exact":
             return s * self.compute.compute_time_s(local_samples / s)

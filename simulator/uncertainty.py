@@ -157,8 +157,8 @@ def interval90(
     down = [NORMAL_95 * sd for sd in spreads.values()]
     up = list(down)
     contributions = {name: float(np.expm1(NORMAL_95 * sd)) for name, sd in spreads.items() if sd > 0}
-    for name, ends in ranges.items():
-        logs = np.log(np.asarray(ends, dtype=np.float64) / value)
+    for name, moved in ranges.items():
+        logs = np.log(np.asarray(moved, dtype=np.float64) / value)
         down.append(max(0.0, -float(logs.min())))
         up.append(max(0.0, float(logs.max())))
         if max(up[-1], down[-1]) > 0:

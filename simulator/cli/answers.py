@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     from simulator.studies.scaling import ScalingTable
     from simulator.time_to_converge import TimeToConverge
 
-__all__ = ["Solved", "answer_keys", "optimum_keys", "print_explanation", "print_optimum", "print_run", "print_scaling", "solved"]
+__all__ = [
+    "Solved",
+    "answer_keys",
+    "optimum_keys",
+    "print_explanation",
+    "print_optimum",
+    "print_run",
+    "print_scaling",
+    "solved",
+]
 
 MOST_CONTRIBUTIONS = 4
 
@@ -123,7 +132,9 @@ def limited_by(found: Answer, model: TimeToConverge, unit: str) -> str:
     """Say in words what limits an answer."""
     if found.branch is None:
         lost = found.converge_time_s / found.best_converge_time_s - 1.0
-        best = f"the best mini-batch there is {number(found.best_batch_samples)} {unit}s ({seconds(found.best_converge_time_s)})"
+        best = (
+            f"the best mini-batch there is {number(found.best_batch_samples)} {unit}s ({seconds(found.best_converge_time_s)})"
+        )
         return f"the mini-batch was given; {best}, {percent(max(lost, 0.0))} faster" if lost > 1e-6 else f"{best}"
     if found.bound is None:
         return "not limited by a bound"

@@ -85,7 +85,8 @@ def optimum(
 
             loaded = choice.load(scenario, model.over_a_scenario())
             case = Case.of(loaded, workload=choice.workload, rounding=rounding.rounding)
-            laws, limits, title, seed = case.model, case.limits, _title(loaded), loaded.sections.seed
+            laws, limits, title = case.model, case.limits, _title(loaded)
+            seed: int | None = loaded.sections.seed
             asked.append(loaded.tree)
             if wanted is None:
                 wanted = case.learners_number(case.learners[0]) if len(case.learners) == 1 else "best"
@@ -146,7 +147,8 @@ def scale(
 
             loaded = choice.load(scenario, model.over_a_scenario())
             case = Case.of(loaded, workload=choice.workload, rounding=rounding.rounding)
-            laws, limits, title, seed = case.model, case.limits, _title(loaded), loaded.sections.seed
+            laws, limits, title = case.model, case.limits, _title(loaded)
+            seed: int | None = loaded.sections.seed
             asked.append(loaded.tree)
             listed = listed or _powers_of_two(case.learners_at_hand)
             _refuse_more_than(case.learners_at_hand, max(listed))
@@ -166,9 +168,7 @@ def scale(
     out.emit(own, caught, text=lambda: print_scaling(table, title), tables={"scaling.csv": own["rows"]})
 
 
-def explain(
-    scenario: str, /, *, choice: ScenarioFlags = NO_CHOICE, output: OutputFlags = NO_OUTPUT
-) -> None:
+def explain(scenario: str, /, *, choice: ScenarioFlags = NO_CHOICE, output: OutputFlags = NO_OUTPUT) -> None:
     """Where does every number come from? Values, units, sources, defaults, equations.
 
     Parameters

@@ -1,7 +1,7 @@
 """TOML files to checked objects: units converted once, every fault found, each with its file and key.
 
-The steps: `read_toml` gives plain tables; `split_provenance` takes `{ value, low, high, source, date, verified }` apart; `merge`
-lays one table over another; `structure` turns a table into a frozen dataclass and reports all faults at once.
+The steps: `read_toml` gives plain tables; `split_provenance` takes `{ value, low, high, source, date, verified }` apart;
+`merge` lays one table over another; `structure` turns a table into a frozen dataclass and reports all faults at once.
 """
 
 from simulator.loading.files import Provenance, Table, merge, read_toml, split_provenance

@@ -105,9 +105,7 @@ class Provenance:
 PROVENANCE_KEYS = ("value", "low", "high", "source", "date", "verified")
 
 
-def split_provenance(
-    tree: Table, file: str
-) -> tuple[Table, dict[str, Provenance], list[Fault]]:
+def split_provenance(tree: Table, file: str) -> tuple[Table, dict[str, Provenance], list[Fault]]:
     """Replace every `{ value, low, high, source, date, verified }` by its value.
 
     Returns

@@ -73,7 +73,8 @@ def _structure_union(value: Any, annotation: Any) -> Any:
         if part is int and isinstance(value, int | float) and not isinstance(value, bool):
             return _whole_number(value, int)
         if dataclasses.is_dataclass(part) and isinstance(value, dict):
-            return CONVERTER.structure(value, part)
+            table: Any = part
+            return CONVERTER.structure(value, table)
     kinds = [f"'{word}'" for word in words]
     kinds += ["a whole number" for part in others if part is int]
     kinds += ["a name" for part in others if part is str]
@@ -203,9 +204,7 @@ def _harmless(field: Any) -> Any:
     return 1.0
 
 
-def structure_kind(
-    value: Any, kinds: Mapping[str, Any], *, envelope: Iterable[str] = (), default: str | None = None
-) -> Any:
+def structure_kind(value: Any, kinds: Mapping[str, Any], *, envelope: Iterable[str] = (), default: str | None = None) -> Any:
     """Structure a table by its `kind` into one of several dataclasses.
 
     Parameters
@@ -267,16 +266,20 @@ def structure(value: Any, annotation: Any, *, file: str, key: str = "") -> Any:
         raise ScenarioError([Fault(file, key, str(error))]) from None
 
 
+def _origin(annotation: Any) -> Any:
+    return typing.get_origin(annotation)
+
+
 def _make_converter() -> Converter:
     converter = Converter(detailed_validation=False)
     converter.register_structure_hook(str, _strict(str, "a text"))
     converter.register_structure_hook(bool, _strict(bool, "true or false"))
     converter.register_structure_hook(int, _whole_number)
     converter.register_structure_hook_func(dataclasses.is_dataclass, _structure_dataclass)
-    converter.register_structure_hook_func(lambda cls: typing.get_origin(cls) is Literal, _one_of)
+    converter.register_structure_hook_func(lambda cls: _origin(cls) is Literal, _one_of)
     converter.register_structure_hook_func(_is_union, _structure_union)
-    converter.register_structure_hook_func(lambda cls: typing.get_origin(cls) is tuple, _structure_tuple)
-    converter.register_structure_hook_func(lambda cls: typing.get_origin(cls) is dict, _structure_mapping)
+    converter.register_structure_hook_func(lambda cls: _origin(cls) is tuple, _structure_tuple)
+    converter.register_structure_hook_func(lambda cls: _origin(cls) is dict, _structure_mapping)
     return converter
 
 

@@ -108,7 +108,7 @@ def _registry() -> Any:
     """Return the unit registry: an own small one of pint, without pint's default units."""
     import pint
 
-    registry = pint.UnitRegistry(None, cache_folder=None)
+    registry: Any = pint.UnitRegistry(None, cache_folder=None)
     for line in _definitions():
         registry.define(line)
     return registry

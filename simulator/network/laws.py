@@ -114,7 +114,7 @@ class NodeLogReduce:
     def reduce_time_s(self, learners: ArrayLike) -> FloatArray:
         """Delta in seconds for `learners` (>= 1, any shape)."""
         P = _learners(learners)
-        time_s = self.in_node_s + np.where(P > self.learners_per_node, self.node_jump_s, 0.0)
+        time_s = self.in_node_s + np.where(self.learners_per_node < P, self.node_jump_s, 0.0)
         return np.where(P > 1.0, time_s + self.per_doubling_s * np.log2(P), 0.0)[()]
 
 

@@ -23,9 +23,10 @@ from simulator.network.laws import NoReduce
 from simulator.optimum import Limits
 from simulator.profiles import peak_flop_per_s
 from simulator.quantities import HOUR_S
+from simulator.scenarios.cluster_sections import CONTEXT_KEYS, FabricReduce
 from simulator.scenarios.resolve import Scenario
 from simulator.scenarios.rules import learners_at_hand
-from simulator.scenarios.sections import CONTEXT_KEYS, FabricReduce, FromFlops, WorkloadSection
+from simulator.scenarios.workload_section import FromFlops, WorkloadSection
 from simulator.time_to_converge import ComputeModel, ReduceModel, Rounding, TimeToConverge
 from simulator.uncertainty import FitRecord
 
@@ -76,9 +77,7 @@ class Case:
     usd_per_node_hour: float | None
 
     @classmethod
-    def of(
-        cls, scenario: Scenario, *, workload: str | None = None, rounding: Rounding | None = None
-    ) -> Case:
+    def of(cls, scenario: Scenario, *, workload: str | None = None, rounding: Rounding | None = None) -> Case:
         """Build the case of a scenario.
 
         Parameters
@@ -200,9 +199,7 @@ def _workload(scenario: Scenario, name: str | None) -> tuple[int, WorkloadSectio
     return known.index(name), listed[known.index(name)]
 
 
-def _compute(
-    scenario: Scenario, workload: WorkloadSection, prefix: str
-) -> tuple[ComputeModel, str, float | None, str | None]:
+def _compute(scenario: Scenario, workload: WorkloadSection, prefix: str) -> tuple[ComputeModel, str, float | None, str | None]:
     """Return Gamma on the cluster's accelerator, its key, the memory limit, and why it is an estimate (or None)."""
     accelerator = scenario.accelerator
     assert accelerator is not None
@@ -239,9 +236,7 @@ def _compute(
     return law, key, entry.max_local_samples, text
 
 
-def _reduce(
-    scenario: Scenario, workload: WorkloadSection, at_hand: int, per_learner: int, per_node: int | None
-) -> ReduceModel:
+def _reduce(scenario: Scenario, workload: WorkloadSection, at_hand: int, per_learner: int, per_node: int | None) -> ReduceModel:
     """Return Delta(P) with what it takes from the cluster and the workload filled in."""
     sections = scenario.sections
     if sections.reduce is None:

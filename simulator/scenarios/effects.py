@@ -18,7 +18,13 @@ from simulator.scenarios.cases import Case
 from simulator.scenarios.resolve import Scenario
 from simulator.uncertainty import Interval, extrapolation_sd, interval90, parameter_sd
 
-__all__ = ["converge_interval90", "keys_without_effect", "values_of", "warn_about_keys_without_effect", "warn_about_unverified"]
+__all__ = [
+    "converge_interval90",
+    "keys_without_effect",
+    "values_of",
+    "warn_about_keys_without_effect",
+    "warn_about_unverified",
+]
 
 SHARED_SECTIONS = ("workload", "cluster", "reduce", "network", "cost", "cross_validation")
 LIMIT_KEYS = (
@@ -65,9 +71,7 @@ def _variants(value: Any) -> list[Any]:
     return [2.0 * value, 0.5 * value] if value else [1.0]
 
 
-def keys_without_effect(
-    scenario: Scenario, case_of: CaseOf, outcome: Callable[[Case], tuple[Any, ...]]
-) -> list[str]:
+def keys_without_effect(scenario: Scenario, case_of: CaseOf, outcome: Callable[[Case], tuple[Any, ...]]) -> list[str]:
     """Return the dotted keys that the scenario file gives in the shared sections and that change nothing in the answer.
 
     Parameters
@@ -131,9 +135,7 @@ def _by_table(scenario: Scenario, dead: list[str]) -> list[str]:
     return shortened
 
 
-def warn_about_keys_without_effect(
-    scenario: Scenario, case_of: CaseOf, outcome: Callable[[Case], tuple[Any, ...]]
-) -> None:
+def warn_about_keys_without_effect(scenario: Scenario, case_of: CaseOf, outcome: Callable[[Case], tuple[Any, ...]]) -> None:
     """Warn about each key or table of the scenario file that changed nothing in this answer."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -22,7 +22,8 @@ from simulator.loading import (
 )
 from simulator.profiles import Accelerator, Node, find, is_path, load_profile, shipped_folder
 from simulator.scenarios.rules import broken_rules
-from simulator.scenarios.sections import ScenarioFile, WorkloadSection, in_papers_letters
+from simulator.scenarios.sections import ScenarioFile
+from simulator.scenarios.workload_section import WorkloadSection, in_papers_letters
 
 __all__ = ["Scenario", "load_scenario"]
 
@@ -129,9 +130,7 @@ def _gathered(*groups: Any) -> ScenarioError:
     return ScenarioError(unique)
 
 
-def _checked(
-    file: str, folder: Path, tree: Table, records: dict[str, Provenance], own_keys: frozenset[str]
-) -> Scenario:
+def _checked(file: str, folder: Path, tree: Table, records: dict[str, Provenance], own_keys: frozenset[str]) -> Scenario:
     """Lay the profiles in, structure, and apply the rules; ScenarioError with every fault."""
     folders, faults = _profile_folders(tree, folder, file)
     tree, records, more = _with_workload_profiles(tree, records, folder, folders, file)
@@ -279,9 +278,7 @@ def _hardware(
     return node, accelerator, records, faults
 
 
-def _lay_option(
-    tree: Table, records: dict[str, Provenance], option: str, file: str
-) -> tuple[Table, dict[str, Provenance]]:
+def _lay_option(tree: Table, records: dict[str, Provenance], option: str, file: str) -> tuple[Table, dict[str, Provenance]]:
     """Lay the tables of the named option over the scenario."""
     listed = [item for item in tree.get("option", []) if isinstance(item, dict)]
     found = [i for i, item in enumerate(listed) if item.get("name") == option]
@@ -318,9 +315,7 @@ def _option_faults(scenario: Scenario, options: Any) -> list[Fault]:
             continue
         tree = merge({key: value for key, value in scenario.tree.items() if key != "option"}, over)
         try:
-            checked = replace(
-                scenario, tree=tree, sections=structure(tree, ScenarioFile, file=scenario.name)
-            )
+            checked = replace(scenario, tree=tree, sections=structure(tree, ScenarioFile, file=scenario.name))
             found = broken_rules(checked)
         except ScenarioError as error:
             found = list(error.faults)

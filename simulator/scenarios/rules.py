@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from simulator.errors import Fault
 from simulator.loading import did_you_mean
 from simulator.profiles import find, is_path
-from simulator.scenarios.sections import FabricReduce, NetworkSection
+from simulator.scenarios.cluster_sections import FabricReduce, NetworkSection
 
 if TYPE_CHECKING:
     from simulator.scenarios.resolve import Scenario
@@ -92,9 +92,7 @@ def _network(scenario: Scenario) -> list[tuple[str, str]]:
         if learners > hosts:
             faults.append(("network", f"must have a host for each learner: {learners} learners, {hosts} hosts"))
         elif network.servers is not None and network.servers > hosts - learners:
-            faults.append(
-                ("network.servers", f"must be <= the {hosts - learners} hosts left, got {network.servers}")
-            )
+            faults.append(("network.servers", f"must be <= the {hosts - learners} hosts left, got {network.servers}"))
     return faults
 
 
@@ -144,16 +142,14 @@ def _run(scenario: Scenario) -> list[tuple[str, str]]:
     sections, faults = scenario.sections, []
     run = sections.run
     at_hand = learners_at_hand(scenario)
-    if run.min_batch_samples is not None and run.max_batch_samples is not None:
-        if run.min_batch_samples > run.max_batch_samples:
-            faults.append(
-                ("run.max_batch_samples", f"must be >= min_batch_samples, got {run.max_batch_samples:g}")
-            )
+    lowest, highest = run.min_batch_samples, run.max_batch_samples
+    if lowest is not None and highest is not None and lowest > highest:
+        faults.append(("run.max_batch_samples", f"must be >= min_batch_samples = {lowest:g}, got {highest:g}"))
     learners = []
     for i, P in enumerate(_as_list(run.learners)):
         key = f"run.learners[{i}]" if isinstance(run.learners, tuple) else "run.learners"
         if isinstance(P, int):
-            if at_hand is not None and P > at_hand:
+            if at_hand is not None and at_hand < P:
                 faults.append((key, f"must be <= the {at_hand} learners of the cluster, got {P}"))
             else:
                 learners.append((key, P))
@@ -167,41 +163,38 @@ def _run(scenario: Scenario) -> list[tuple[str, str]]:
     if sections.simulate is not None and isinstance(sections.simulate.batch_samples, float) and at_hand is not None:
         M = sections.simulate.batch_samples
         P = sections.simulate.learners if isinstance(sections.simulate.learners, int) else at_hand
-        if P > at_hand:
+        if at_hand < P:
             faults.append(("simulate.learners", f"must be <= the {at_hand} learners of the cluster, got {P}"))
-        faults += [
-            ("simulate.batch_samples", rule) for rule in _given_batch(scenario, M, [("simulate", P)], whole=True)
-        ]
+        faults += [("simulate.batch_samples", rule) for rule in _given_batch(scenario, M, [("simulate", P)], whole=True)]
     return faults
 
 
-def _given_batch(
-    scenario: Scenario, M: float, learners: list[tuple[str, int]], whole: bool
-) -> list[str]:
+def _given_batch(scenario: Scenario, M: float, learners: list[tuple[str, int]], whole: bool) -> list[str]:
     """Return the rules that a given mini-batch breaks."""
     rules = []
-    if whole and M != int(M):
+    if whole and int(M) != M:
         rules.append(f"must be a whole number of samples (or set whole_samples = false), got {M:g}")
     most = max((P for _, P in learners), default=1)
-    if M < most:
+    if most > M:
         rules.append(f"must be >= the {most} learners, each needs a sample, got {M:g}")
     fewest = min((P for _, P in learners), default=1)
     for workload in scenario.sections.workload:
-        if workload.data_set_samples is not None and M > workload.data_set_samples:
+        if workload.data_set_samples is not None and workload.data_set_samples < M:
             rules.append(f"must be <= data_set_samples = {workload.data_set_samples:g}, got {M:g}")
         entry = _entry(scenario, workload)
         limit = entry.max_local_samples if entry is not None else None
         accumulation = scenario.sections.run.accumulation
-        if limit is not None and isinstance(accumulation, int) and learners:
-            if (math.ceil(M / fewest) if whole else M / fewest) > limit * accumulation:
-                rules.append(
-                    f"must be <= {limit * accumulation * fewest:g} = {fewest} learners x max_local_samples = {limit:g}"
-                    f"{f' x accumulation = {accumulation}' if accumulation > 1 else ''}, got {M:g}"
-                )
+        most_local = limit * accumulation if limit is not None and isinstance(accumulation, int) else math.inf
+        if learners and (math.ceil(M / fewest) if whole else M / fewest) > most_local:
+            micro_batches = f" x accumulation = {accumulation}" if accumulation != 1 else ""
+            rules.append(
+                f"must be <= {most_local * fewest:g} = {fewest} learners x max_local_samples = {limit:g}{micro_batches}, "
+                f"got {M:g}"
+            )
         lowest, highest = workload.convergence.law.batch_samples_range
-        if M > highest * (1 + 1e-12):
+        if highest * (1 + 1e-12) < M:
             rules.append(f"must be <= {highest:.6g}, where N_Update reaches 1 and the law ends, got {M:g}")
-        if M < lowest * (1 - 1e-12):
+        if lowest * (1 - 1e-12) > M:
             rules.append(f"must be >= {lowest:.6g}, the smallest mini-batch of the law, got {M:g}")
     return rules
 

@@ -142,10 +142,10 @@ def _given(model: TimeToConverge, limits: Limits, M: float, P: float) -> Optimum
     """A given mini-batch, refused where it is not admissible; the user's own bounds and the data do not bind it."""
     hard = replace(limits, largest_measured_samples=None, min_batch_samples=None, max_batch_samples=None)
     (lowest, low), (highest, high) = admissible_batch_samples(model, hard, P)
-    if M < lowest * (1 - 1e-12):
+    if lowest * (1 - 1e-12) > M:
         why = "a learner would have no samples" if low == "one_sample_per_learner" else "outside the range of the laws"
         raise InfeasibleError(f"batch_samples must be >= {lowest:.6g} for {P:g} learners ({why}), got {M:g}")
-    if M > highest * (1 + 1e-12):
+    if highest * (1 + 1e-12) < M:
         why = {
             "memory": f"a learner's memory holds {model.max_local_samples:g} samples; accumulate gradients or add learners",
             "data_set": "the data set has no more samples",

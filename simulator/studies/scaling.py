@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,7 +13,7 @@ from simulator.compute import AffineCompute, KneeCompute
 from simulator.convergence import InverseLaw
 from simulator.errors import InfeasibleError
 from simulator.network.laws import ConstantReduce, LinearReduce
-from simulator.optimum import Limits, admissible_batch_samples, best_batch
+from simulator.optimum import Limits, Optimum, admissible_batch_samples, best_batch
 from simulator.overlap import SumOverlap
 from simulator.time_to_converge import TimeToConverge
 
@@ -148,9 +148,7 @@ def scaling(
 
 def _admissible_time_s(model: TimeToConverge, limits: Limits, M: float, P: int) -> float | None:
     try:
-        (lowest, _), (highest, _) = admissible_batch_samples(
-            model, Limits(data_set_samples=limits.data_set_samples), P
-        )
+        (lowest, _), (highest, _) = admissible_batch_samples(model, Limits(data_set_samples=limits.data_set_samples), P)
     except InfeasibleError:
         return None
     if not lowest * (1 - 1e-12) <= M <= highest * (1 + 1e-12):
@@ -173,12 +171,12 @@ def _is_papers_model(model: TimeToConverge) -> bool:
     )
 
 
-def _optimal_is_weak_from(model: TimeToConverge, optima: dict[int, object]) -> float | None:
+def _optimal_is_weak_from(model: TimeToConverge, optima: Mapping[int, Optimum]) -> float | None:
     if _is_papers_model(model):
         return weak_from_learners(model.convergence, model.compute, model.reduce)  # type: ignore[arg-type]
     from_learners: float | None = None
     for P, optimum in optima.items():
-        at_knee = getattr(optimum, "branch", None) == "knee"
+        at_knee = optimum.branch == "knee"
         from_learners = (from_learners or float(P)) if at_knee else None
     return from_learners
 
