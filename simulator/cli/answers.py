@@ -131,11 +131,12 @@ def optimum_keys(model: TimeToConverge, found: Answer) -> dict[str, Any]:
 def limited_by(found: Answer, model: TimeToConverge, unit: str) -> str:
     """Say in words what limits an answer."""
     if found.branch is None:
-        lost = found.converge_time_s / found.best_converge_time_s - 1.0
-        best = (
-            f"the best mini-batch there is {number(found.best_batch_samples)} {unit}s ({seconds(found.best_converge_time_s)})"
-        )
-        return f"the mini-batch was given; {best}, {percent(max(lost, 0.0))} faster" if lost > 1e-6 else f"{best}"
+        ratio = found.converge_time_s / found.best_converge_time_s
+        best = f"the best mini-batch there, {_plural(found.best_batch_samples, unit)} ({seconds(found.best_converge_time_s)})"
+        if ratio < 1.0005:
+            return f"the mini-batch was given, and is as fast as {best}"
+        longer = f"{percent(ratio - 1.0)} longer than" if ratio < 2.0 else f"{ratio:.1f} times as long as"
+        return f"the mini-batch was given, and takes {longer} {best}"
     if found.bound is None:
         return "not limited by a bound"
     words = BOUND_WORDS[found.bound]

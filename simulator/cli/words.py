@@ -65,7 +65,9 @@ def percent(fraction: float) -> str:
 
     Examples
     --------
-    >>> percent(0.71), percent(0.004), percent(0.0)
-    ('71 %', '0.4 %', '0 %')
+    >>> percent(0.71), percent(0.004), percent(0.0), percent(1e-5)
+    ('71 %', '0.4 %', '0 %', '< 0.1 %')
     """
+    if 0 < fraction < 0.001:
+        return "< 0.1 %"
     return f"{100 * fraction:.1f} %" if 0 < fraction < 0.01 else f"{100 * fraction:.0f} %"

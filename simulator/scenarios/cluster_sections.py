@@ -133,7 +133,7 @@ class PlacementKeys:
 class NetworkSection:
     """[network]: topology, collective and placement behind reduce.kind = "fabric"."""
 
-    topology: Topology
+    topology: Topology | None = None
     down: tuple[int, ...] = ()
     up: tuple[int, ...] = ()
     switch: str | None = None

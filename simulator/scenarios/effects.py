@@ -144,7 +144,7 @@ def warn_about_keys_without_effect(scenario: Scenario, case_of: CaseOf, outcome:
         "network": "Delta comes from [reduce], whose kind is not 'fabric'",
     }
     for path in dead:
-        reason = reasons.get(path, "the answer is the same without it or with another value")
+        reason = reasons.get(path, "it stays the same with half and with twice the value")
         warnings.warn(f"{path} had no effect on this answer: {reason}", NoEffectWarning, stacklevel=2)
 
 

@@ -81,6 +81,9 @@ def _network(scenario: Scenario) -> list[tuple[str, str]]:
         faults.append(("reduce.kind", "'fabric' needs a [network]"))
     if network is None:
         return faults
+    chosen = scenario.sections.design is not None and bool(scenario.sections.design.choose.topology)
+    if network.topology is None and not chosen:
+        faults.append(("network.topology", "is missing (only [design.choose] may choose it)"))
     faults += _names(scenario, network)
     if network.collective == "hierarchical" and (network.inner is None) != (network.outer is None):
         faults.append(("network", "must give inner and outer together"))

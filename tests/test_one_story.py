@@ -1,0 +1,94 @@
+"""One shipped scenario through every command there is: T_C agrees between them."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simulator.cli import app, status
+from simulator.cli.later import LATER
+
+SCENARIO = "resnet50-a100"
+HERE = {"run", "optimum", "scale", "explain", "plot", "scenarios", "profiles"}
+"""Commands that the story goes through; the test below fails when one joins the program but not the story."""
+
+
+def answered(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
+    assert status([*arguments, "--json"]) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    return answered(capsys, "run", SCENARIO)
+
+
+def test_every_command_is_in_the_story_or_said_to_come_later() -> None:
+    commands = {name for name in app if not name.startswith("-")}
+    assert commands == HERE | set(LATER)
+
+
+def test_optimum_gives_the_time_of_run(run: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    optimum = answered(capsys, "optimum", SCENARIO, "--whole")
+    for key in ("converge_time_s", "batch_samples", "learners", "updates", "update_time_s", "flat_range_samples", "bound", "branch"):
+        assert optimum[key] == run[key], key
+
+
+def test_the_papers_real_numbers_differ_by_less_than_one_update(
+    run: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    # U = ceil(N_Update) rounds up by less than one update; M_opt real instead of a multiple of P can only be faster.
+    exact = answered(capsys, "optimum", SCENARIO)
+    assert exact["converge_time_s"] <= run["converge_time_s"]
+    local = exact["local_samples"]
+    one_update_s = run["update_time_s"]
+    # whole samples per learner change T_C by at most its second-order term; bounded here by one sample's share of the time
+    one_sample_s = exact["converge_time_s"] * (math.ceil(local) / local - 1.0)
+    assert run["converge_time_s"] - exact["converge_time_s"] < one_update_s + one_sample_s
+
+
+def test_scale_gives_the_time_of_run_at_all_learners(run: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    rows = answered(capsys, "scale", SCENARIO, "--whole", "--learners", "1,8,64")["rows"]
+    (optimal,) = [row for row in rows if row["scaling"] == "optimal" and row["learners"] == 64]
+    assert optimal["converge_time_s"] == run["converge_time_s"]
+    assert optimal["batch_samples"] == run["batch_samples"]
+
+
+def test_explain_lists_the_numbers_that_give_the_time_of_run(
+    run: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    value = {row["key"].rsplit(".", 1)[-1]: row["value"] for row in answered(capsys, "explain", SCENARIO)["rows"]}
+    M, P = run["batch_samples"], value["learners at hand"]
+    updates = math.ceil(value["n_inf_updates"] + value["alpha_samples"] / M)  # Eqn 2
+    compute_s = value["gamma_s_per_sample"] * max(math.ceil(M / P), value["knee_samples"])  # Eqn 4
+    reduce_s = value["in_node_s"] + value["node_jump_s"] + value["per_doubling_s"] * math.log2(P)
+    assert run["converge_time_s"] == pytest.approx(updates * (compute_s + reduce_s), rel=1e-12)
+
+
+def test_a_saved_run_holds_the_same_answer_and_plots(
+    run: dict[str, Any], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    saved = answered(capsys, "run", SCENARIO, "--out", str(tmp_path))
+    assert saved["converge_time_s"] == run["converge_time_s"]
+    assert json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))["converge_time_s"] == run["converge_time_s"]
+    figures = answered(capsys, "plot", str(tmp_path))["figures"]
+    assert figures
+    assert all(Path(name).read_bytes().startswith(b"\x89PNG") for name in figures)
+
+
+def test_the_shelves_know_the_scenario(capsys: pytest.CaptureFixture[str]) -> None:
+    assert SCENARIO in [row["name"] for row in answered(capsys, "scenarios")["rows"]]
+    assert "dgx-a100-640" in [row["name"] for row in answered(capsys, "profiles", "nodes")["rows"]]
+
+
+@pytest.mark.parametrize("verb", sorted(LATER))
+def test_later_verbs_check_the_file_and_say_that_they_come_later(
+    verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status([verb, SCENARIO]) == 2
+    assert f"'{verb}' is not in this version" in capsys.readouterr().err
