@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simulator.cli.output import print_lines, print_table
+from simulator.cli.output import footnotes, print_footnotes, print_lines, print_table
 from simulator.cli.words import BOUND_WORDS, number, percent, seconds
 from simulator.scenarios.cases import Case
 from simulator.studies.answer import Answer, answer
@@ -294,8 +294,7 @@ def print_scaling(table: ScalingTable, title: str) -> None:
 
 def print_explanation(title: str, rows: Sequence[dict[str, Any]]) -> None:
     """Print where every number comes from; sources are numbered and listed below the table."""
-    sources = {source: i for i, source in enumerate(dict.fromkeys(row["source"] for row in rows if row["source"]), 1)}
-    short = {"default": "default"}
+    sources = footnotes(row["source"] for row in rows if row["source"] != "default")
     marks = {True: "yes", False: "NO", None: "-"}
     cells = []
     for row in rows:
@@ -309,10 +308,10 @@ def print_explanation(title: str, rows: Sequence[dict[str, Any]]) -> None:
                 "value": shown,
                 "unit": row["unit"] or "",
                 "checked": marks[row["verified"]],
-                "source": short.get(row["source"]) or (f"[{sources[row['source']]}]" if row["source"] else ""),
+                "source": sources.get(row["source"], row["source"] or ""),
                 "equation": row["equation"] or "",
             }
         )
     print_lines([title, ""])
     print_table(cells, width=150)
-    print_lines(["", "Sources", *(f"  [{i}] {source}" for source, i in sources.items() if source not in short)])
+    print_footnotes(sources)

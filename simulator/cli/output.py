@@ -7,7 +7,7 @@ import json
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,16 @@ from simulator.cli.version import versions
 from simulator.errors import SimulatorError, SimulatorWarning
 from simulator.tables import label, plain, write_json, write_table
 
-__all__ = ["Output", "collected_warnings", "print_table", "request_errors", "run_key"]
+__all__ = [
+    "Output",
+    "collected_warnings",
+    "footnotes",
+    "print_footnotes",
+    "print_lines",
+    "print_table",
+    "request_errors",
+    "run_key",
+]
 
 WIDTH = 110
 OWN_FILES = ("run.json", "wall_clock.json", "rows.csv", "batch.csv", "scaling.csv")
@@ -214,6 +223,16 @@ def request_errors() -> Iterator[None]:
         yield
     except (ValueError, TypeError, OverflowError) as error:
         raise SimulatorError(str(error)) from None
+
+
+def footnotes(sources: Iterable[str | None]) -> dict[str, str]:
+    """Number sources in the order of their first mention: source to mark."""
+    return {source: f"[{i}]" for i, source in enumerate(dict.fromkeys(filter(None, sources)), 1)}
+
+
+def print_footnotes(marks: Mapping[str, str]) -> None:
+    """Print what the marks stand for."""
+    print_lines(["", "Sources", *(f"  {mark} {source}" for source, mark in marks.items())])
 
 
 def print_lines(lines: Sequence[str]) -> None:

@@ -8,6 +8,9 @@ from simulator.errors import SimulatorError
 
 __all__ = ["profiles", "scenarios", "show"]
 
+UNSHOWN = ("vendor", "released", "fabric")
+"""Words of a profile that --json has and the table leaves out."""
+
 
 def scenarios(*, json: bool = False) -> None:
     """List the shipped scenarios.
@@ -63,7 +66,8 @@ def profiles(kind: str | None = None, /, *, json: bool = False) -> None:
     """
     import dataclasses
 
-    from simulator.cli.output import Output, print_lines, print_table
+    from simulator.cli.output import Output, footnotes, print_footnotes, print_lines, print_table
+    from simulator.cli.words import figure
     from simulator.loading import did_you_mean
     from simulator.profiles import PROFILE_KINDS, load_profile, names
 
@@ -79,7 +83,7 @@ def profiles(kind: str | None = None, /, *, json: bool = False) -> None:
             profile, records = load_profile(each, name)
             figures = {key: value for key, value in dataclasses.asdict(profile).items() if value is not None}
             unchecked = [key for key, record in records.items() if record.verified is False and key in figures]
-            skip = ("schema", "name", "title", "source", "date", "verified", "notes")
+            skip = ("schema", "name", "title", "source", "date", "verified", "notes", "unit")
             rows.append(
                 {
                     "kind": each,
@@ -93,28 +97,25 @@ def profiles(kind: str | None = None, /, *, json: bool = False) -> None:
             )
 
     def text() -> None:
+        marks = footnotes(f"{row['source']}, {row['date']}" for row in rows)
         for each in dict.fromkeys(row["kind"] for row in rows):
-            print_lines([f"{each}"])
-            print_table(
-                [
-                    {
-                        "name": row["name"],
-                        "title": row["title"],
-                        "figures": ", ".join(f"{key} {_short(value)}" for key, value in row["figures"].items()),
-                        "nobody checked": ", ".join(row["unverified"]),
-                        "source": f"{row['source']}, {row['date']}",
-                    }
-                    for row in rows
-                    if row["kind"] == each
-                ]
-            )
+            cells = [
+                {
+                    "name": row["name"],
+                    "title": row["title"],
+                    "figures": ", ".join(figure(key, value) for key, value in row["figures"].items() if key not in UNSHOWN),
+                    "nobody checked": ", ".join(row["unverified"]),
+                    "source": marks[f"{row['source']}, {row['date']}"],
+                }
+                for row in rows
+                if row["kind"] == each
+            ]
+            print_lines([each])
+            print_table(cells, width=150)
             print_lines([""])
+        print_footnotes(marks)
 
     Output(command="profiles", title=kind or "", seed=None, as_json=json).emit({"rows": rows}, [], text=text)
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _workload_row(name: str) -> dict[str, Any]:

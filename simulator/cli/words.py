@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["BOUND_WORDS", "number", "percent", "seconds"]
+__all__ = ["BOUND_WORDS", "figure", "number", "percent", "seconds"]
 
 SCALES = (
     (1e-3, 1e-6, "us"),
@@ -71,3 +71,35 @@ def percent(fraction: float) -> str:
     if 0 < fraction < 0.001:
         return "< 0.1 %"
     return f"{100 * fraction:.1f} %" if 0 < fraction < 0.01 else f"{100 * fraction:.0f} %"
+
+
+SUFFIXES = (
+    ("_bytes_per_s", "B/s"),
+    ("_flop_per_s", "FLOP/s"),
+    ("_bytes", "B"),
+    ("_updates", "updates"),
+    ("_samples", "samples"),
+    ("_w", "W"),
+    ("_s", "s"),
+)
+PREFIXES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
+
+
+def figure(key: str, value: object) -> str:
+    """Write a figure of a profile with its name, prefix and unit.
+
+    Examples
+    --------
+    >>> figure("nic_bandwidth_bytes_per_s", 2.5e10), figure("latency_s", 1.3e-6), figure("nics", 8)
+    ('nic bandwidth 25 GB/s', 'latency 1.30 us', 'nics 8')
+    """
+    for suffix, unit in SUFFIXES:
+        if key.endswith(suffix) and isinstance(value, int | float):
+            name = key.removesuffix(suffix).replace("_", " ")
+            if unit == "s":
+                return f"{name} {seconds(float(value))}"
+            if unit in ("updates", "samples"):
+                return f"{key.replace('_', ' ')} {value:,.10g}"
+            factor, prefix = next((pair for pair in PREFIXES if value >= pair[0]), PREFIXES[-1])
+            return f"{name} {value / factor:.4g} {prefix}{unit}"
+    return f"{key.replace('_', ' ')} {value}"

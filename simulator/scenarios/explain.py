@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from simulator.limits import EXTRAPOLATION_FACTOR, admissible_batch_samples
 from simulator.loading import Provenance, quantity, unit_of
-from simulator.optimum import EXTRAPOLATION_FACTOR, admissible_batch_samples
 from simulator.scenarios.cases import Case
 from simulator.scenarios.effects import values_of
 from simulator.scenarios.resolve import Scenario

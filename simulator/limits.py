@@ -1,0 +1,89 @@
+"""Bounds of the mini-batch: one sample per learner, memory, the data set, the measured range, the law's end, the user's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from simulator.errors import InfeasibleError
+from simulator.quantities import ceil_whole
+from simulator.time_to_converge import TimeToConverge
+
+__all__ = ["EXTRAPOLATION_FACTOR", "Limits", "admissible_batch_samples"]
+
+EXTRAPOLATION_FACTOR = 2.0
+"""A search goes no further than this multiple of the largest mini-batch that was measured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds of the mini-batch that belong to the request, not to a law. None: not limited by it.
+
+    Parameters
+    ----------
+    data_set_samples : float, optional
+        A mini-batch holds each sample once at most.
+    largest_measured_samples : float, optional
+        Largest mini-batch behind the fitted law; the search ends at twice this.
+    min_batch_samples, max_batch_samples : float, optional
+        The user's own bounds.
+    """
+
+    data_set_samples: float | None = None
+    largest_measured_samples: float | None = None
+    min_batch_samples: float | None = None
+    max_batch_samples: float | None = None
+
+
+def admissible_batch_samples(
+    model: TimeToConverge, limits: Limits, learners: float
+) -> tuple[tuple[float, str], tuple[float, str]]:
+    """Return ((lowest M, its bound), (highest M, its bound)) at `learners`; the highest may be infinite.
+
+    Raises
+    ------
+    InfeasibleError
+        If no mini-batch meets all bounds.
+    """
+    P = float(learners)
+    law_lowest, law_highest = model.convergence.batch_samples_range
+    lows = [(max(P, 1.0), "one_sample_per_learner"), (law_lowest, "law_end")]
+    if limits.min_batch_samples is not None:
+        lows.append((limits.min_batch_samples, "min_batch"))
+    local_lowest, local_highest = getattr(model.compute, "local_samples_range", (0.0, np.inf))
+    lows.append((local_lowest * P, "law_end"))
+    if model.accumulation != "auto":
+        lows[0] = (max(P * model.accumulation, 1.0), "one_sample_per_learner") if model.rounding != "exact" else lows[0]
+        local_highest *= model.accumulation
+    highs = [(law_highest, "law_end"), (local_highest * P, "law_end")]
+    if model.accumulation != "auto":
+        highs.append((P * model.max_local_samples * model.accumulation, "memory"))
+    if limits.data_set_samples is not None:
+        highs.append((limits.data_set_samples, "data_set"))
+    if limits.largest_measured_samples is not None:
+        highs.append((EXTRAPOLATION_FACTOR * limits.largest_measured_samples, "largest_measured"))
+    if limits.max_batch_samples is not None:
+        highs.append((limits.max_batch_samples, "max_batch"))
+    low = max(lows, key=lambda bound: bound[0])
+    high = min(highs, key=lambda bound: bound[0])
+    if model.rounding == "whole":
+        low, high = (float(ceil_whole(low[0])), low[1]), (float(np.floor(high[0] * (1 + 1e-12))), high[1])
+    if low[0] > high[0]:
+        raise InfeasibleError(
+            f"no mini-batch is admissible for {P:g} learners: {_in_words(low[1], model)} asks for at least {low[0]:.6g} "
+            f"samples, {_in_words(high[1], model)} allows at most {high[0]:.6g}; use fewer learners or move one of the two"
+        )
+    return low, high
+
+
+def _in_words(bound: str, model: TimeToConverge) -> str:
+    return {
+        "one_sample_per_learner": "one sample per learner" + (" and micro-batch" if model.accumulation != 1 else ""),
+        "memory": f"the memory ({model.max_local_samples:g} samples per learner)",
+        "data_set": "the data set",
+        "largest_measured": f"{EXTRAPOLATION_FACTOR:g} times the largest measured mini-batch",
+        "law_end": "the range of the laws",
+        "min_batch": "min_batch_samples",
+        "max_batch": "max_batch_samples",
+    }[bound]
