@@ -136,7 +136,7 @@ def best_learners(
             break
         grid = finer
         best, place = _fastest(model, limits, grid)
-    if best.branch == "interior" and best.learners == max_learners and max_learners > 1:
+    if best.branch != "bound" and best.learners == max_learners and max_learners > 1:
         return replace(best, bound="learners")
     return best
 

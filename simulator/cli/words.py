@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["BOUND_WORDS", "figure", "number", "percent", "seconds"]
 
 SCALES = (
+    (1e-6, 1e-9, "ns"),
     (1e-3, 1e-6, "us"),
     (1.0, 1e-3, "ms"),
     (120.0, 1.0, "s"),

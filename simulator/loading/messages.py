@@ -32,7 +32,8 @@ def join(*parts: str) -> str:
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return "; did you mean 'x'?" with the nearest known word, or the known words where none is near."""
     words = sorted(known)
-    near = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
+    near = [known_word for known_word in words if word and known_word.startswith(word)][:1]
+    near = near or difflib.get_close_matches(word, words, n=1, cutoff=0.6)
     if near:
         return f"; did you mean {near[0]!r}?"
     return f"; known: {', '.join(words)}" if words and len(words) <= 24 else ""

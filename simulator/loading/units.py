@@ -133,7 +133,7 @@ def _factor(text: str, unit: str) -> float:
                 near = f"; write '{big}bit/s' or '{big}B/s' for a rate, '{big}B' for a size"
             elif word in {"m", "sec", "secs", "hr", "hrs"}:
                 near = "; write 's', 'min' or 'hour'"
-            raise ValueError(f"unit {word!r} is not known{near}")
+            raise ValueError(f"unit {word!r} is not known{near or f'; write it like {unit!r}'}")
     for word in set(words) & set(ALIASES):
         text = re.sub(rf"\b{word}\b", ALIASES[word], text)
     registry = _registry()

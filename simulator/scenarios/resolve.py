@@ -17,6 +17,7 @@ from simulator.loading import (
     join,
     merge,
     read_toml,
+    shown,
     split_provenance,
     structure,
 )
@@ -141,7 +142,7 @@ def _checked(file: str, folder: Path, tree: Table, records: dict[str, Provenance
     except ScenarioError as error:
         faults += [Fault(_file_of(fault.key, records, file), fault.key, fault.rule) for fault in error.faults]
     node, accelerator, hardware_records, more = _hardware(tree, folder, folders, file)
-    faults += more
+    faults += more + _network_names(tree, folder, folders, file)
     if sections is None:
         raise ScenarioError(faults)
     scenario = Scenario(
@@ -278,6 +279,26 @@ def _hardware(
     return node, accelerator, records, faults
 
 
+def _network_names(tree: Table, folder: Path, folders: list[Path], file: str) -> list[Fault]:
+    """Check that the profiles and the file that [network] names exist."""
+    network = tree.get("network")
+    if not isinstance(network, dict):
+        return []
+    faults = []
+    for key in ("host_link", "upper_link", "inner_link", "switch"):
+        name = network.get(key)
+        if isinstance(name, str):
+            try:
+                kind = "switches" if key == "switch" else "networks"
+                find(kind, name, beside=folder, profile_folders=folders)
+            except (ValueError, OSError) as error:
+                faults.append(Fault(file, f"network.{key}", str(error)))
+    name = network.get("file")
+    if isinstance(name, str) and ("\0" in name or not (folder / name).is_file()):
+        faults.append(Fault(file, "network.file", f"must name a file beside the scenario, got {shown(name)}"))
+    return faults
+
+
 def _lay_option(tree: Table, records: dict[str, Provenance], option: str, file: str) -> tuple[Table, dict[str, Provenance]]:
     """Lay the tables of the named option over the scenario."""
     listed = [item for item in tree.get("option", []) if isinstance(item, dict)]
@@ -314,11 +335,11 @@ def _option_faults(scenario: Scenario, options: Any) -> list[Fault]:
         if not over:
             continue
         tree = merge({key: value for key, value in scenario.tree.items() if key != "option"}, over)
+        found: tuple[Fault, ...] = ()
         try:
-            checked = replace(scenario, tree=tree, sections=structure(tree, ScenarioFile, file=scenario.name))
-            found = broken_rules(checked)
+            _checked(scenario.name, scenario.folder, tree, dict(scenario.records), scenario.own_keys)
         except ScenarioError as error:
-            found = list(error.faults)
+            found = error.faults
         faults += [Fault(scenario.name, join(where, fault.key), fault.rule) for fault in found]
     return faults
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from simulator.errors import Fault
 from simulator.loading import did_you_mean
-from simulator.profiles import find, is_path
+from simulator.profiles import is_path
 from simulator.scenarios.cluster_sections import FabricReduce, NetworkSection
 
 if TYPE_CHECKING:
@@ -84,7 +84,6 @@ def _network(scenario: Scenario) -> list[tuple[str, str]]:
     chosen = scenario.sections.design is not None and bool(scenario.sections.design.choose.topology)
     if network.topology is None and not chosen:
         faults.append(("network.topology", "is missing (only [design.choose] may choose it)"))
-    faults += _names(scenario, network)
     if network.collective == "hierarchical" and (network.inner is None) != (network.outer is None):
         faults.append(("network", "must give inner and outer together"))
     if network.servers is not None and network.collective != "ps":
@@ -107,22 +106,6 @@ def _hosts(scenario: Scenario, network: NetworkSection) -> int | None:
     for level in network.down:
         hosts *= level
     return hosts * scenario.node.accelerators
-
-
-def _names(scenario: Scenario, network: NetworkSection) -> list[tuple[str, str]]:
-    faults = []
-    folders = [scenario.folder / name for name in scenario.sections.profiles]
-    for key in ("host_link", "upper_link", "inner_link", "switch"):
-        name = getattr(network, key)
-        if isinstance(name, str):
-            try:
-                kind = "switches" if key == "switch" else "networks"
-                find(kind, name, beside=scenario.folder, profile_folders=folders)
-            except ValueError as error:
-                faults.append((f"network.{key}", str(error)))
-    if network.file is not None and not (scenario.folder / network.file).is_file():
-        faults.append(("network.file", f"must name a file beside the scenario, got {network.file!r}"))
-    return faults
 
 
 def _cost(scenario: Scenario) -> list[tuple[str, str]]:
