@@ -17,7 +17,11 @@ from simulator.cli.flags import (
 from simulator.errors import SimulatorError
 
 if TYPE_CHECKING:
-    from simulator.scenarios import Scenario
+    from collections.abc import Callable
+
+    from simulator.scenarios import Case, Scenario
+    from simulator.studies.answer import Answer
+    from simulator.studies.scaling import ScalingTable
 
 __all__ = ["explain", "optimum", "plot", "run", "scale"]
 
@@ -33,10 +37,10 @@ def run(scenario: str, /, *, choice: ScenarioFlags = NO_CHOICE, output: OutputFl
         A scenario file, or the name of a shipped one (see: learnersim scenarios).
     """
     from simulator.cli.answers import answer_keys, print_run, solved
-    from simulator.cli.output import Output, collected_warnings
+    from simulator.cli.output import Output, collected_warnings, request_errors
     from simulator.studies.curves import batch_curve
 
-    with collected_warnings() as caught:
+    with collected_warnings() as caught, request_errors():
         loaded = choice.load(scenario)
         out = Output.prepared("run", output, title=_title(loaded), seed=loaded.sections.seed, inputs=loaded.tree)
         found = solved(loaded, choice.workload)
@@ -77,30 +81,33 @@ def optimum(
     if max_learners is not None and not 1 <= max_learners <= MOST_LEARNERS:
         raise SimulatorError(f"--max-learners must be from 1 to {MOST_LEARNERS:,}, got {max_learners}")
     wanted = one_learners(learners) if learners is not None else None
+
+    def best_of(case: Case) -> Answer:
+        P = wanted
+        if P is None:
+            P = case.learners_number(case.learners[0]) if len(case.learners) == 1 else "best"
+        most = min(max_learners or case.learners_at_hand, case.learners_at_hand)
+        _refuse_more_than(case.learners_at_hand, P)
+        return answer(case.model, case.limits, learners=P, max_learners=most)
+
     with collected_warnings() as caught, request_errors():
         asked: list[Any] = [model.given(), wanted, max_learners, rounding.rounding]
-        case = None
         if scenario is not None:
-            from simulator.scenarios import Case
-
             loaded = choice.load(scenario, model.over_a_scenario())
-            case = Case.of(loaded, workload=choice.workload, rounding=rounding.rounding)
-            laws, limits, title = case.model, case.limits, _title(loaded)
-            seed: int | None = loaded.sections.seed
-            asked.append(loaded.tree)
-            if wanted is None:
-                wanted = case.learners_number(case.learners[0]) if len(case.learners) == 1 else "best"
-            most = min(max_learners or case.learners_at_hand, case.learners_at_hand)
-            _refuse_more_than(most if wanted == "best" else case.learners_at_hand, wanted)
+            case_of = _case_of(choice, rounding)
+            case = case_of(loaded)
+            out = Output.prepared(
+                "optimum", output, title=_title(loaded), seed=loaded.sections.seed, inputs=[*asked, loaded.tree]
+            )
+            laws, found = case.model, best_of(case)
+            case.warn_about(found.batch_samples)
+            _warn_about_idle_keys(loaded, case_of, lambda changed: _essence(best_of(changed)))
         else:
-            laws, limits, title, seed = model.model(rounding.rounding), model.limits(), "", choice.seed
+            laws, limits = model.model(rounding.rounding), model.limits()
             if wanted is None:
                 raise SimulatorError('--learners is missing: give a number, or "best"')
-            most = max_learners or MOST_LEARNERS
-        out = Output.prepared("optimum", output, title=title, seed=seed, inputs=asked)
-        found = answer(laws, limits, learners=wanted, batch_samples="best", max_learners=most)
-        if case is not None:
-            case.warn_about(found.batch_samples)
+            out = Output.prepared("optimum", output, title="", seed=choice.seed, inputs=asked)
+            found = answer(laws, limits, learners=wanted, max_learners=max_learners or MOST_LEARNERS)
     own = optimum_keys(laws, found)
     out.emit(own, caught, text=lambda: print_optimum(laws, found), tables={"rows.csv": [own]})
 
@@ -140,30 +147,29 @@ def scale(
         if value is not None and not 0 < value < 1e30:
             raise SimulatorError(f"--{name} must be > 0, got {value:g}")
     listed = learners_list(learners)
-    with collected_warnings() as caught, request_errors():
-        asked: list[Any] = [model.given(), listed, weak_local_samples, strong_batch_samples, rounding.rounding]
-        if scenario is not None:
-            from simulator.scenarios import Case
+    held = {"weak_local_samples": weak_local_samples, "strong_batch_samples": strong_batch_samples}
 
+    def table_of(case: Case) -> ScalingTable:
+        numbers = listed or _powers_of_two(case.learners_at_hand)
+        _refuse_more_than(case.learners_at_hand, max(numbers))
+        return scaling(case.model, case.limits, numbers, **held)
+
+    with collected_warnings() as caught, request_errors():
+        asked: list[Any] = [model.given(), listed, held, rounding.rounding]
+        if scenario is not None:
             loaded = choice.load(scenario, model.over_a_scenario())
-            case = Case.of(loaded, workload=choice.workload, rounding=rounding.rounding)
-            laws, limits, title = case.model, case.limits, _title(loaded)
-            seed: int | None = loaded.sections.seed
-            asked.append(loaded.tree)
-            listed = listed or _powers_of_two(case.learners_at_hand)
-            _refuse_more_than(case.learners_at_hand, max(listed))
+            case_of = _case_of(choice, rounding)
+            title, seed = _title(loaded), loaded.sections.seed
+            out = Output.prepared("scale", output, title=title, seed=seed, inputs=[*asked, loaded.tree])
+            table = table_of(case_of(loaded))
+            _warn_about_idle_keys(loaded, case_of, lambda changed: (table_of(changed),))
         else:
-            laws, limits, title, seed = model.model(rounding.rounding), model.limits(), "", choice.seed
+            title = ""
+            laws, limits = model.model(rounding.rounding), model.limits()
             if listed is None:
                 raise SimulatorError("--learners is missing: give the numbers of learners, like --learners 1,2,4,8")
-        out = Output.prepared("scale", output, title=title, seed=seed, inputs=asked)
-        table = scaling(
-            laws,
-            limits,
-            listed,
-            weak_local_samples=weak_local_samples,
-            strong_batch_samples=strong_batch_samples,
-        )
+            out = Output.prepared("scale", output, title=title, seed=choice.seed, inputs=asked)
+            table = scaling(laws, limits, listed, **held)
     own = dataclasses.asdict(table)
     out.emit(own, caught, text=lambda: print_scaling(table, title), tables={"scaling.csv": own["rows"]})
 
@@ -208,6 +214,26 @@ def plot(run_dir: Path, /, *, json: bool = False) -> None:
     written = [str(path) for path in draw_run(run_dir, found)]
     out = Output(command="plot", title=str(found.get("title", "")), seed=found.get("seed"), as_json=json)
     out.emit({"figures": written}, [], text=lambda: print_lines([f"wrote {path}" for path in written]))
+
+
+def _case_of(choice: ScenarioFlags, rounding: RoundingFlags) -> Callable[[Scenario], Case]:
+    """Return how a scenario becomes a case under these flags."""
+    from simulator.scenarios import Case
+
+    return lambda scenario: Case.of(scenario, workload=choice.workload, rounding=rounding.rounding)
+
+
+def _essence(found: Answer) -> tuple[Any, ...]:
+    """Return what of an answer tells whether a key had an effect."""
+    return found.converge_time_s, found.batch_samples, found.learners, found.shares
+
+
+def _warn_about_idle_keys(
+    scenario: Scenario, case_of: Callable[[Scenario], Case], outcome: Callable[[Case], tuple[Any, ...]]
+) -> None:
+    from simulator.scenarios.effects import warn_about_keys_without_effect
+
+    warn_about_keys_without_effect(scenario, case_of, outcome, untouched=("cost",))
 
 
 def _title(scenario: Scenario) -> str:

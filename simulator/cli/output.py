@@ -221,7 +221,7 @@ def request_errors() -> Iterator[None]:
     """Turn a value that a law refuses into an error of the request: exit status 1, no traceback."""
     try:
         yield
-    except (ValueError, TypeError, OverflowError) as error:
+    except ValueError as error:
         raise SimulatorError(str(error)) from None
 
 

@@ -38,6 +38,7 @@ LIMIT_KEYS = (
 """Keys that only ever bound the answer: not being the active bound is no reason for a warning."""
 
 CaseOf = Callable[[Scenario], Case]
+Outcome = Callable[[Case], tuple[Any, ...]]
 
 
 def values_of(item: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -71,7 +72,7 @@ def _variants(value: Any) -> list[Any]:
     return [2.0 * value, 0.5 * value] if value else [1.0]
 
 
-def keys_without_effect(scenario: Scenario, case_of: CaseOf, outcome: Callable[[Case], tuple[Any, ...]]) -> list[str]:
+def keys_without_effect(scenario: Scenario, case_of: CaseOf, outcome: Outcome, untouched: tuple[str, ...] = ()) -> list[str]:
     """Return the dotted keys that the scenario file gives in the shared sections and that change nothing in the answer.
 
     Parameters
@@ -82,6 +83,8 @@ def keys_without_effect(scenario: Scenario, case_of: CaseOf, outcome: Callable[[
         Scenario to case.
     outcome : callable
         Case to what is compared: the answer's numbers.
+    untouched : tuple of str
+        Sections that the verb does not read, and so does not judge.
 
     Returns
     -------
@@ -90,6 +93,7 @@ def keys_without_effect(scenario: Scenario, case_of: CaseOf, outcome: Callable[[
         it both leave the outcome as it was.
     """
     base = outcome(case_of(scenario))
+    sections = [section for section in SHARED_SECTIONS if section != "network" and section not in untouched]
     dead: list[str] = []
     network = scenario.tree.get("network")
     if network is not None:
@@ -97,7 +101,7 @@ def keys_without_effect(scenario: Scenario, case_of: CaseOf, outcome: Callable[[
     for path, value in values_of(scenario.tree):
         root = path.split(".")[0].split("[")[0]
         key = path.rsplit(".", 1)[-1]
-        if path not in scenario.own_keys or root not in SHARED_SECTIONS or root == "network" or key in LIMIT_KEYS:
+        if path not in scenario.own_keys or root not in sections or key in LIMIT_KEYS:
             continue
         changes = _variants(_number(path, value))
         if changes and not any(_changes(scenario, path, variant, case_of, outcome, base) for variant in changes):
@@ -110,7 +114,7 @@ def _changes(
     path: str,
     variant: Any,
     case_of: CaseOf,
-    outcome: Callable[[Case], tuple[Any, ...]],
+    outcome: Outcome,
     base: tuple[Any, ...],
 ) -> bool:
     try:
@@ -135,11 +139,13 @@ def _by_table(scenario: Scenario, dead: list[str]) -> list[str]:
     return shortened
 
 
-def warn_about_keys_without_effect(scenario: Scenario, case_of: CaseOf, outcome: Callable[[Case], tuple[Any, ...]]) -> None:
+def warn_about_keys_without_effect(
+    scenario: Scenario, case_of: CaseOf, outcome: Outcome, untouched: tuple[str, ...] = ()
+) -> None:
     """Warn about each key or table of the scenario file that changed nothing in this answer."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        dead = keys_without_effect(scenario, case_of, outcome)
+        dead = keys_without_effect(scenario, case_of, outcome, untouched)
     reasons = {
         "network": "Delta comes from [reduce], whose kind is not 'fabric'",
     }
