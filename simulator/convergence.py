@@ -127,7 +127,7 @@ class SharpCornerLaw:
     alpha_samples : float
         alpha, the fewest samples. Samples, > 0.
     sharpness : float
-        p, > 0; fits of published series mostly give 0.8 to 1.5.
+        p, >= 0.1; fits of published series mostly give 0.8 to 1.5.
 
     Examples
     --------
@@ -142,7 +142,8 @@ class SharpCornerLaw:
     def __post_init__(self) -> None:
         positive("n_inf_updates", self.n_inf_updates)
         positive("alpha_samples", self.alpha_samples)
-        positive("sharpness", self.sharpness)
+        if positive("sharpness", self.sharpness) < 0.1:
+            raise ValueError(f"sharpness must be >= 0.1, got {self.sharpness:g}")
 
     @property
     def critical_batch_samples(self) -> float:
@@ -155,7 +156,8 @@ class SharpCornerLaw:
         if self.n_inf_updates >= 1:
             return 0.0, np.inf
         p = self.sharpness
-        return 0.0, float(self.alpha_samples / (1.0 - self.n_inf_updates**p) ** (1.0 / p))
+        log_end = np.log(self.alpha_samples) - np.log1p(-(self.n_inf_updates**p)) / p
+        return 0.0, float(np.exp(log_end)) if log_end < 700.0 else np.inf
 
     def updates(self, batch_samples: ArrayLike) -> FloatArray:
         """N_Update at mini-batches `batch_samples` (all learners; > 0, any shape); ValueError past the law's end."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from simulator.errors import InfeasibleError
-from simulator.quantities import ceil_whole
+from simulator.quantities import ceil_whole, positive
 from simulator.time_to_converge import TimeToConverge
 
 __all__ = ["EXTRAPOLATION_FACTOR", "Limits", "admissible_batch_samples"]
@@ -35,6 +35,11 @@ class Limits:
     min_batch_samples: float | None = None
     max_batch_samples: float | None = None
 
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if getattr(self, field.name) is not None:
+                positive(field.name, getattr(self, field.name))
+
 
 def admissible_batch_samples(
     model: TimeToConverge, limits: Limits, learners: float
@@ -46,19 +51,21 @@ def admissible_batch_samples(
     InfeasibleError
         If no mini-batch meets all bounds.
     """
-    P = float(learners)
+    P = float(positive("learners", learners))
+    if P < 1.0:
+        raise ValueError(f"learners must be >= 1, got {P:g}")
     law_lowest, law_highest = model.convergence.batch_samples_range
-    lows = [(max(P, 1.0), "one_sample_per_learner"), (law_lowest, "law_end")]
+    s = 1.0 if model.accumulation == "auto" else float(model.accumulation)
+    # real micro-batches may be smaller than a sample, as in the paper; whole ones may not
+    samples_per_learner = s if model.rounding != "exact" else 1.0
+    local_lowest, local_highest = model.local_samples_range
+    lows = [(P * samples_per_learner, "one_sample_per_learner"), (law_lowest, "law_end"), (P * s * local_lowest, "law_end")]
     if limits.min_batch_samples is not None:
         lows.append((limits.min_batch_samples, "min_batch"))
-    local_lowest, local_highest = getattr(model.compute, "local_samples_range", (0.0, np.inf))
-    lows.append((local_lowest * P, "law_end"))
+    highs = [(law_highest, "law_end")]
     if model.accumulation != "auto":
-        lows[0] = (max(P * model.accumulation, 1.0), "one_sample_per_learner") if model.rounding != "exact" else lows[0]
-        local_highest *= model.accumulation
-    highs = [(law_highest, "law_end"), (local_highest * P, "law_end")]
-    if model.accumulation != "auto":
-        highs.append((P * model.max_local_samples * model.accumulation, "memory"))
+        memory = model.max_local_samples if model.rounding == "exact" else np.floor(model.max_local_samples)
+        highs += [(P * s * local_highest, "law_end"), (P * s * float(memory), "memory")]
     if limits.data_set_samples is not None:
         highs.append((limits.data_set_samples, "data_set"))
     if limits.largest_measured_samples is not None:

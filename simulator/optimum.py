@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simulator.errors import InfeasibleError
 from simulator.limits import Limits, admissible_batch_samples
@@ -89,13 +90,24 @@ def _labelled(model: TimeToConverge, P: float, M: float, low: tuple[float, str],
     at_knee = bool(knee) and abs(per_micro_batch - knee) <= (1e-9 * knee if model.rounding == "exact" else 0.999)
     branch: Branch = "interior"
     bound: str | None = None
-    if at_knee:
+    at_highest = high[0] * (1 - 1e-9) <= M or (model.rounding != "exact" and high[0] < M + P)
+    at_lowest = low[0] * (1 + 1e-9) >= M or (model.rounding != "exact" and low[0] > M - P)
+    if at_knee and not (at_highest and _falls_beyond(model, M, P)):
         branch, bound = "knee", "knee"
-    elif high[0] * (1 - 1e-9) <= M or (model.rounding != "exact" and high[0] < M + P):
+    elif at_highest:
         branch, bound = "bound", high[1]
-    elif low[0] * (1 + 1e-9) >= M or (model.rounding != "exact" and low[0] > M - P):
+    elif at_lowest:
         branch, bound = "bound", low[1]
     return Optimum(learners=P, batch_samples=M, converge_time_s=T, branch=branch, bound=bound)
+
+
+def _falls_beyond(model: TimeToConverge, M: float, P: float) -> bool:
+    """Whether the real-valued T_C falls on with the mini-batch at M, were it not for the bound there."""
+    real = relaxed(model)
+    try:
+        return float(real.converge_time_s(M * (1.0 + 1e-6), P)) < float(real.converge_time_s(M, P))
+    except ValueError:  # the law itself ends here
+        return True
 
 
 def best_learners(
@@ -122,8 +134,12 @@ def best_learners(
     Up to 4,096 learners each P is tried; beyond, all of a geometric grid, then every P between the neighbours of the best one,
     ever finer. Where T_C(P) has several minima above 4,096 learners the grid's best one is found.
     """
+    if max_learners < 1:
+        raise ValueError(f"max_learners must be >= 1, got {max_learners}")
     if candidates is not None:
         grid = np.unique(np.asarray(list(candidates), dtype=np.float64))
+        if not len(grid):
+            raise ValueError("candidates must hold at least one number of learners, got none")
     elif max_learners <= LARGEST_TRIED_LEARNERS:
         grid = np.arange(1.0, max_learners + 1.0)
     else:
@@ -218,15 +234,31 @@ def _edge(model: TimeToConverge, P: float, path: FloatArray, ceiling_s: float) -
 
 
 def _last_within(model: TimeToConverge, P: float, M: float, start: float, stop: float, step: float, ceiling_s: float) -> float:
-    """Last evenly divided mini-batch m P, m from `start` to `stop`, before T_C exceeds `ceiling_s`."""
-    last, block = M, 1024.0
-    m = start
-    while (m <= stop) if step > 0 else (m >= stop and m >= 1.0):
-        edge = min(m + block, stop) if step > 0 else max(m - block, stop, 1.0)
-        local = np.arange(m, edge + step / 2, step)
-        within = np.asarray(model.converge_time_s(local * P, P)) <= ceiling_s
-        if not within.all():
-            first_out = int(np.argmin(within))
-            return float(local[first_out - 1] * P) if first_out else last
-        last, m, block = float(local[-1] * P), edge + step, block * 4
-    return last
+    """Last evenly divided mini-batch m P, m from `start` towards `stop`, before T_C exceeds `ceiling_s`.
+
+    The first 65,536 local batches are tried one by one, those beyond on a geometric grid with bisection.
+    """
+
+    def within(local: Any) -> NDArray[np.bool_]:
+        return np.asarray(model.converge_time_s(np.asarray(local, dtype=np.float64) * P, P)) <= ceiling_s
+
+    if (stop - start) * step < 0 or stop < 1.0:
+        return M
+    near = start + step * np.arange(min(abs(stop - start) + 1.0, 65_536.0))
+    good = within(near)
+    if not good.all():
+        first_out = int(np.argmin(good))
+        return float(near[first_out - 1] * P) if first_out else M
+    far = np.unique(np.round(np.geomspace(near[-1], stop, 4097)))[:: int(step)]
+    good = within(far)
+    if good.all():
+        return float(far[-1] * P)
+    first_out = int(np.argmin(good))
+    inner, outer = float(far[first_out - 1]), float(far[first_out])
+    while abs(outer - inner) > 1.0:
+        middle = np.floor((inner + outer) / 2.0)
+        if bool(within(np.asarray(middle))):
+            inner = float(middle)
+        else:
+            outer = float(middle)
+    return inner * P

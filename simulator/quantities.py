@@ -36,9 +36,12 @@ ROUNDING_SLACK = 1e-12
 def _checked(name: str, value: ArrayLike, rule: str, *, lowest: float = -np.inf, strict: bool = False) -> FloatArray:
     """Return `value` as float64, or raise ValueError with name, rule and value."""
     try:
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} must be a number or an array of numbers, got {value!r}") from None
+        raw = np.asarray(value)
+    except ValueError:
+        raw = np.asarray(None)
+    if raw.dtype.kind not in "iufb":
+        raise TypeError(f"{name} must be a number or an array of numbers, got {value!r}")
+    array = raw.astype(np.float64)
     good = np.isfinite(array)
     if lowest > -np.inf:
         good &= (array > lowest) if strict else (array >= lowest)

@@ -22,6 +22,8 @@ ZOOM_POINTS = 17
 ZOOM_ROUNDS = 10
 CHUNK_LEARNERS = 512
 """Numbers of learners searched at once: bounds the memory."""
+PLATEAUS = 2000
+"""Numbers of updates on either side of the optimum whose smallest mini-batch is tried where the input is slow."""
 LARGEST_ENUMERATION = 200_000
 """Whole local batches are all tried up to this many; beyond, those around the real-valued optimum and a geometric grid."""
 
@@ -84,7 +86,7 @@ def _corners(model: TimeToConverge, P: FloatArray) -> FloatArray:
     """Return the mini-batches where T_C may bend or jump, shape (n, corners)."""
     local = list(model.compute.corners_samples)
     if model.accumulation == "auto":
-        local += [model.max_local_samples * s for s in range(1, 65)]
+        local += [model.micro_batch_samples * s for s in range(1, 65)]
     elif model.accumulation != 1:
         local += [corner * model.accumulation for corner in model.compute.corners_samples]
     whole = [*getattr(model.convergence, "batch_samples", ()), getattr(model.convergence, "critical_batch_samples", np.inf)]
@@ -101,7 +103,10 @@ def _zoom(model: TimeToConverge, P: FloatArray, lowest: FloatArray, highest: Flo
     rows, column = np.arange(len(P)), P[:, None]
     times = np.asarray(model.converge_time_s(grid, column))
     best = np.argmin(times, axis=1)
-    if np.any(endless & (grid[rows, best] >= 0.9 * LARGEST_SEARCHED_SAMPLES)):
+    # an endless fall shows as a minimum that rounding alone tells from the grid point before it
+    before = times[rows, np.maximum(best - 1, 0)]
+    saturated = (best > 0) & (before <= times[rows, best] * (1.0 + 1e-10)) & (times[:, -1] <= before)
+    if np.any(endless & (saturated | (best == grid.shape[1] - 1))):
         raise InfeasibleError("T_C falls with the mini-batch without end: give max_batch_samples or another bound")
     M: FloatArray = grid[rows, best]
     T: FloatArray = times[rows, best]
@@ -113,7 +118,15 @@ def _zoom(model: TimeToConverge, P: FloatArray, lowest: FloatArray, highest: Flo
         best = np.argmin(times, axis=1)
         better = times[rows, best] < T * (1.0 - 1e-15)
         M, T = np.where(better, grid[rows, best], M), np.where(better, times[rows, best], T)
-    return M
+    if model.accumulation != "auto":
+        return M
+    # Gamma jumps at every multiple of what the memory holds: try those around
+    full = P * model.micro_batch_samples
+    grid = full[:, None] * (np.round(M / full)[:, None] + np.arange(-64.0, 65.0))
+    grid = np.clip(np.concatenate([M[:, None], grid], axis=1), low, high)
+    times = np.asarray(model.converge_time_s(grid, column))
+    found: FloatArray = grid[rows, np.argmin(times, axis=1)]
+    return found
 
 
 def fastest_whole(model: TimeToConverge, P: float, lowest: float, highest: float) -> float:
@@ -138,6 +151,22 @@ def fastest_whole(model: TimeToConverge, P: float, lowest: float, highest: float
         corners = np.concatenate([np.floor(corners), ceil_whole(corners)])
     candidates = np.unique(np.concatenate([local * P, corners]))
     if np.isfinite(model.input_samples_per_s):  # then fewer samples at the same whole updates can be faster
-        candidates = np.unique(np.concatenate([candidates, np.floor(real()) + np.arange(-200.0, 201.0)]))
+        candidates = np.unique(np.concatenate([candidates, _smallest_for_their_updates(model, real(), lowest, highest)]))
     candidates = candidates[(candidates >= lowest) & (candidates <= highest)]
     return float(candidates[int(np.argmin(model.converge_time_s(candidates, P)))])
+
+
+def _smallest_for_their_updates(model: TimeToConverge, around: float, lowest: float, highest: float) -> FloatArray:
+    """Return the smallest M of each number of updates (those nearest to the ones at `around`), by bisection."""
+    step = model.cross_validation.every_updates if model.cross_validation and model.cross_validation.stops_run else 1.0
+    most, least, middle = (float(model.updates(M)) for M in (lowest, highest, around))
+    first, last = max(least, middle - PLATEAUS * step), min(most, middle + PLATEAUS * step)
+    wanted = np.arange(first, last + step / 2.0, step)
+    unit = 1.0 if model.rounding == "whole" else 1e-9 * around
+    low, high = np.full(wanted.shape, lowest), np.full(wanted.shape, highest)  # updates(high) <= wanted
+    while np.any(high - low > unit):
+        middle_M = low + (high - low) / 2.0
+        middle_M = np.floor(middle_M) if model.rounding == "whole" else middle_M
+        enough = np.asarray(model.updates(middle_M)) <= wanted
+        low, high = np.where(enough, low, middle_M), np.where(enough, middle_M, high)
+    return np.concatenate([high, low])

@@ -28,7 +28,8 @@ class NoiseFloorLaw:
     floor_error_samples : float
         F: the residual where training stalls at M = 1; the floor at M is F/M. Loss times samples, > 0.
     rate_per_update : float
-        rho: relative decrease of the distance to the floor per update, small against 1 and > 0.
+        rho: relative decrease of the distance to the floor per update, 0 < rho < 1. The law writes rho where the recursion has
+        -ln(1 - rho): an upper bound, about rho/2 too high.
 
     References
     ----------
@@ -58,6 +59,8 @@ class NoiseFloorLaw:
                 "rate_per_update must leave at least one update, ln(initial_error / target_error) = "
                 f"{np.log(self.initial_error / self.target_error):.6g}, got {self.rate_per_update:g}"
             )
+        if self.rate_per_update >= 1.0:
+            raise ValueError(f"rate_per_update must be < 1, got {self.rate_per_update:g}")
 
     @property
     def smallest_batch_samples(self) -> float:
@@ -67,7 +70,7 @@ class NoiseFloorLaw:
     @property
     def batch_samples_range(self) -> tuple[float, float]:
         """Smallest (exclusive: there N_Update is infinite) and largest M for which the law holds, samples."""
-        return float(np.nextafter(self.smallest_batch_samples, np.inf)), np.inf
+        return self.smallest_batch_samples * (1.0 + 1e-9), np.inf
 
     def updates(self, batch_samples: ArrayLike) -> FloatArray:
         """N_Update at mini-batches `batch_samples` (> F/eps, any shape)."""
@@ -79,8 +82,8 @@ class NoiseFloorLaw:
                 f"floor, got {float(np.asarray(M)[too_small].flat[0] if too_small.ndim else M):g}"
             )
         floor = self.floor_error_samples / M
-        ratio = (self.initial_error - floor) / np.maximum(self.target_error - floor, np.finfo(np.float64).tiny)
-        return np.log(ratio) / self.rate_per_update
+        above_floor = np.maximum(self.target_error - floor, 1e-12 * self.target_error)  # rounding just above the smallest M
+        return np.log((self.initial_error - floor) / above_floor) / self.rate_per_update
 
 
 def sufficient_updates(
@@ -122,7 +125,8 @@ def sufficient_updates(
     -----
     log form: (ln((eps + s)/(eps - s)) + ln((D - s)/(D + s))) / ln(1 + 2 lambda s) with s = sqrt(theta/M), D = Delta_0.
     Taylor form: (1/lambda)(1/eps - 1/D)(1 + (s^2/3)(1/eps^2 + 1/D^2 + 1/(eps D))). The paper's last formula drops the 1/3 of
-    the line before it; it is kept here. Both agree as M grows up to the factor 2 lambda s / ln(1 + 2 lambda s).
+    the line before it; it is kept here. The derivation needs lambda (Delta_0 + sigma) <= 1. Both agree as M grows up to the
+    factor 2 lambda s / ln(1 + 2 lambda s).
 
     Examples
     --------
@@ -141,7 +145,7 @@ def sufficient_updates(
             f"batch_samples must be > theta/eps^2 = {smallest:g}, below which the bound does not exist, "
             f"got {float(np.min(M)):g}"
         )
-    s = np.sqrt(noise_error2_samples / M)
+    s = np.minimum(np.sqrt(noise_error2_samples / M), eps * (1.0 - 1e-16))  # M may be the smallest one up to rounding
     if form == "taylor":
         n_inf, alpha = sufficient_updates_as_inverse_law(
             rate_per_update=lam, initial_error=start, target_error=eps, noise_error2_samples=noise_error2_samples
@@ -158,7 +162,12 @@ def sufficient_updates_as_inverse_law(
     """Return (n_inf_updates, alpha_samples) of the Taylor form of `sufficient_updates`.
 
     The critical batch size alpha/N_inf is theta/3 (1/eps^2 + 1/D^2 + 1/(eps D)): about a third of the smallest M.
+    Arguments, units and checks are those of `sufficient_updates`.
     """
+    positive("rate_per_update", rate_per_update)
+    positive("noise_error2_samples", noise_error2_samples)
+    if positive("initial_error", initial_error) <= positive("target_error", target_error):
+        raise ValueError(f"initial_error must be > target_error = {target_error:g}, got {initial_error:g}")
     n_inf = (1.0 / target_error - 1.0 / initial_error) / rate_per_update
     spread = 1.0 / target_error**2 + 1.0 / initial_error**2 + 1.0 / (target_error * initial_error)
     return n_inf, n_inf * noise_error2_samples / 3.0 * spread

@@ -6,7 +6,7 @@ This module also states what it needs of the laws (protocols), so that a new law
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 
@@ -127,19 +127,42 @@ class TimeToConverge:
     rounding: Rounding = "exact"
 
     def __post_init__(self) -> None:
-        for name in ("max_local_samples", "input_samples_per_s"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be > 0, got {getattr(self, name):g}")
+        if not self.max_local_samples >= 1:
+            raise ValueError(f"max_local_samples must be >= 1, got {self.max_local_samples:g}")
+        if not self.input_samples_per_s > 0:
+            raise ValueError(f"input_samples_per_s must be > 0, got {self.input_samples_per_s:g}")
         positive("tuning_factor", self.tuning_factor)
-        if self.accumulation == "auto":
-            if np.isinf(self.max_local_samples):
-                raise ValueError("accumulation must be a number where max_local_samples is not given, got 'auto'")
-        else:
+        if self.rounding not in get_args(Rounding):
+            raise ValueError(f"rounding must be one of {', '.join(get_args(Rounding))}, got {self.rounding!r}")
+        if self.accumulation != "auto":
             whole("accumulation", self.accumulation)
+            return
+        if np.isinf(self.max_local_samples):
+            raise ValueError("accumulation must be a number where max_local_samples is not given, got 'auto'")
+        half = self.micro_batch_samples / 2.0 if self.rounding == "exact" else np.floor((self.micro_batch_samples + 1.0) / 2.0)
+        if self.local_samples_range[0] > half:
+            raise ValueError(
+                f"accumulation must be a number where compute times are measured from {self.local_samples_range[0]:g} samples "
+                f"on only: micro-batches of {half:g} can come up, got 'auto'"
+            )
+
+    @property
+    def local_samples_range(self) -> tuple[float, float]:
+        """Smallest and largest micro-batch of a learner for which Gamma is known, samples; whole ones unless "exact"."""
+        lowest, highest = getattr(self.compute, "local_samples_range", (0.0, np.inf))
+        if self.rounding == "exact":
+            return lowest, highest
+        return float(ceil_whole(lowest)), float(np.floor(highest * (1.0 + 1e-12)))
+
+    @property
+    def micro_batch_samples(self) -> float:
+        """Most samples that a learner takes at once: what its memory holds and Gamma is known for."""
+        memory = self.max_local_samples if self.rounding == "exact" else np.floor(self.max_local_samples)
+        return float(min(memory, self.local_samples_range[1]))
 
     def updates(self, batch_samples: ArrayLike) -> FloatArray:
         """Updates to converge, N_Update(M), at mini-batches `batch_samples` (all learners, samples)."""
-        updates = self.tuning_factor * self.convergence.updates(batch_samples)
+        updates = np.maximum(self.tuning_factor * self.convergence.updates(batch_samples), 1.0)
         if self.rounding != "whole":
             return updates
         updates = ceil_whole(updates)
@@ -167,11 +190,16 @@ class TimeToConverge:
         return self._no_faster_than_input(joined, batch_samples)
 
     def cross_validation_time_s(self, learners: ArrayLike) -> FloatArray:
-        """Seconds of one cross-validation pass, split over the learners; 0 without cross-validation."""
+        """Seconds of one cross-validation pass, split over the learners; 0 without cross-validation.
+
+        It goes through in micro-batches that the memory holds; fewer samples than the smallest one of a measured table take
+        the time of that one.
+        """
         if self.cross_validation is None:
             return 0.0 * positive("learners", learners)
         samples = self.local_samples(self.cross_validation.samples, learners)
-        micro_batches = np.maximum(ceil_whole(samples / self.max_local_samples), 1.0)
+        micro_batches = np.maximum(ceil_whole(samples / self.micro_batch_samples), 1.0)
+        samples = np.maximum(samples, self.local_samples_range[0] * micro_batches)
         return self.cross_validation.cost_ratio * self._split_s(samples, micro_batches)
 
     def cross_validation_passes(self, updates: ArrayLike) -> FloatArray:
@@ -247,7 +275,7 @@ class TimeToConverge:
     def _accumulated_s(self, local_samples: FloatArray) -> FloatArray:
         """Gamma of m local samples in as many micro-batches as asked for."""
         if self.accumulation == "auto":
-            return self._split_s(local_samples, np.maximum(ceil_whole(local_samples / self.max_local_samples), 1.0))
+            return self._split_s(local_samples, np.maximum(ceil_whole(local_samples / self.micro_batch_samples), 1.0))
         if self.accumulation == 1:
             return self.compute.compute_time_s(local_samples)
         return self._split_s(local_samples, np.asarray(float(self.accumulation)))

@@ -6,7 +6,7 @@ All spreads are standard deviations of a logarithm ("relative"): a 90 % interval
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -81,18 +81,21 @@ def extrapolation_sd(batch_samples: float, batch_samples_range: tuple[float, flo
     return p90 / NORMAL_95
 
 
+PARAMETERS = (("n_inf_updates", "alpha_samples"), ("one_sample_updates", "exponent"))
+"""The two parameters of a law that `relative_standard_errors` speaks of."""
+
+
 def parameter_sd(law: Any, fit: FitRecord, batch_samples: float) -> float:
     """Return the relative standard deviation of N_Update at `batch_samples` due to the errors of the law's parameters.
 
-    First-order propagation of the covariance of the law's first two parameters (N_inf and alpha, in the order of the fields).
+    First-order propagation of the covariance of N_inf and alpha (of N_1 and the exponent for a power law); 0 for a law without
+    such parameters.
     """
-    names = [field.name for field in fields(law)][:2]
+    names = next((pair for pair in PARAMETERS if all(hasattr(law, name) for name in pair)), ())
     errors = [
-        abs(getattr(law, name)) * relative
-        for name, relative in zip(names, fit.relative_standard_errors, strict=True)
-        if isinstance(getattr(law, name), int | float)
+        abs(float(getattr(law, name))) * relative for name, relative in zip(names, fit.relative_standard_errors, strict=False)
     ]
-    if len(errors) < 2 or not any(errors):
+    if not any(errors):
         return 0.0
     updates = float(law.updates(batch_samples))
     slopes = []

@@ -35,7 +35,16 @@ def test_every_command_is_in_the_story_or_said_to_come_later() -> None:
 
 def test_optimum_gives_the_time_of_run(run: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     optimum = answered(capsys, "optimum", SCENARIO, "--whole")
-    for key in ("converge_time_s", "batch_samples", "learners", "updates", "update_time_s", "flat_range_samples", "bound", "branch"):
+    for key in (
+        "converge_time_s",
+        "batch_samples",
+        "learners",
+        "updates",
+        "update_time_s",
+        "flat_range_samples",
+        "bound",
+        "branch",
+    ):
         assert optimum[key] == run[key], key
 
 
@@ -59,9 +68,7 @@ def test_scale_gives_the_time_of_run_at_all_learners(run: dict[str, Any], capsys
     assert optimal["batch_samples"] == run["batch_samples"]
 
 
-def test_explain_lists_the_numbers_that_give_the_time_of_run(
-    run: dict[str, Any], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_explain_lists_the_numbers_that_give_the_time_of_run(run: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     value = {row["key"].rsplit(".", 1)[-1]: row["value"] for row in answered(capsys, "explain", SCENARIO)["rows"]}
     M, P = run["batch_samples"], value["learners at hand"]
     updates = math.ceil(value["n_inf_updates"] + value["alpha_samples"] / M)  # Eqn 2
@@ -87,8 +94,6 @@ def test_the_shelves_know_the_scenario(capsys: pytest.CaptureFixture[str]) -> No
 
 
 @pytest.mark.parametrize("verb", sorted(LATER))
-def test_later_verbs_check_the_file_and_say_that_they_come_later(
-    verb: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_later_verbs_check_the_file_and_say_that_they_come_later(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert status([verb, SCENARIO]) == 2
     assert f"'{verb}' is not in this version" in capsys.readouterr().err

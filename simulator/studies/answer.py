@@ -102,8 +102,8 @@ def answer(
     """
     optimum: Optimum
     if learners == "best":
-        if max_learners is None:
-            raise InfeasibleError("the best number of learners needs max_learners, the learners at hand")
+        if max_learners is None or max_learners < 1:
+            raise ValueError(f"max_learners must be >= 1 where the best number of learners is asked, got {max_learners}")
         if batch_samples == "best":
             optimum = best_learners(model, limits, max_learners)
         else:
@@ -113,7 +113,7 @@ def answer(
     else:
         optimum = _given(model, limits, float(batch_samples), learners)
     M, P = optimum.batch_samples, optimum.learners
-    best = optimum if batch_samples == "best" else best_batch(model, limits, P)
+    best = optimum if batch_samples == "best" else _yardstick(model, limits, P)
     shares = model.shares(M, P)
     updates = float(model.updates(M))
     if learners != "best" and P > 1:
@@ -130,7 +130,7 @@ def answer(
         samples_processed=M * updates,
         best_batch_samples=best.batch_samples,
         best_converge_time_s=best.converge_time_s,
-        flat_range_samples=flat_range(model, limits, best),
+        flat_range_samples=flat_range(model, limits if batch_samples == "best" else _yardstick_limits(model, limits, P), best),
         branch=optimum.branch if batch_samples == "best" else None,
         bound=optimum.bound if batch_samples == "best" else None,
         bottleneck=_bottleneck(model, shares, M, P),
@@ -138,18 +138,42 @@ def answer(
     )
 
 
+def _hard(limits: Limits) -> Limits:
+    """Return the bounds that no request can move: the user's own and the measured range do not bind a given mini-batch."""
+    return replace(limits, largest_measured_samples=None, min_batch_samples=None, max_batch_samples=None)
+
+
+def _yardstick_limits(model: TimeToConverge, limits: Limits, P: float) -> Limits:
+    """Return the bounds of the comparison with the best: all of them, or the hard ones where these leave no room."""
+    try:
+        admissible_batch_samples(model, limits, P)
+    except InfeasibleError:
+        return _hard(limits)
+    return limits
+
+
+def _yardstick(model: TimeToConverge, limits: Limits, P: float) -> Optimum:
+    return best_batch(model, _yardstick_limits(model, limits, P), P)
+
+
 def _given(model: TimeToConverge, limits: Limits, M: float, P: float) -> Optimum:
-    """A given mini-batch, refused where it is not admissible; the user's own bounds and the data do not bind it."""
-    hard = replace(limits, largest_measured_samples=None, min_batch_samples=None, max_batch_samples=None)
-    (lowest, low), (highest, high) = admissible_batch_samples(model, hard, P)
+    """A given mini-batch, refused where it is not admissible."""
+    if model.rounding == "whole" and float(M) != int(M):
+        raise InfeasibleError(f"batch_samples must be a whole number of samples in a run, got {M:g}")
+    (lowest, low), (highest, high) = admissible_batch_samples(model, _hard(limits), P)
     if lowest * (1 - 1e-12) > M:
-        why = "a learner would have no samples" if low == "one_sample_per_learner" else "outside the range of the laws"
+        why = "outside the range of the laws"
+        if low == "one_sample_per_learner":
+            each = "each learner" if model.accumulation == 1 else "each micro-batch of a learner"
+            why = f"{each} needs a sample"
         raise InfeasibleError(f"batch_samples must be >= {lowest:.6g} for {P:g} learners ({why}), got {M:g}")
     if highest * (1 + 1e-12) < M:
+        law_end = model.convergence.batch_samples_range[1]
+        is_table = hasattr(model.convergence, "updates_at") or law_end > highest * (1 + 1e-9)
         why = {
             "memory": f"a learner's memory holds {model.max_local_samples:g} samples; accumulate gradients or add learners",
             "data_set": "the data set has no more samples",
-        }.get(high, "there the law reaches one update and ends")
+        }.get(high, "the measured table ends there" if is_table else "there the law reaches one update and ends")
         raise InfeasibleError(f"batch_samples must be <= {highest:.6g} for {P:g} learners ({why}), got {M:g}")
     T = float(model.converge_time_s(M, P))
     return Optimum(learners=P, batch_samples=M, converge_time_s=T, branch="interior", bound=None)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from simulator.optimum import Limits, admissible_batch_samples
+from simulator.optimum import Limits, admissible_batch_samples, best_batch
 from simulator.quantities import ceil_whole
 from simulator.time_to_converge import TimeToConverge
 
@@ -30,11 +30,15 @@ def batch_curve(model: TimeToConverge, limits: Limits, learners: float) -> list[
     """
     (lowest, _), (highest, _) = admissible_batch_samples(model, limits, learners)
     if not np.isfinite(highest):
-        highest = 1e3 * lowest
+        highest = max(1e3 * lowest, 10.0 * best_batch(model, limits, learners).batch_samples)
     M = np.geomspace(lowest, highest, POINTS)
     if model.rounding != "exact":
-        multiples = learners * np.clip(np.round(M / learners), ceil_whole(lowest / learners), np.floor(highest / learners))
-        M = np.unique(multiples[multiples > 0]) if np.any(multiples > 0) else np.asarray([lowest])
+        first, last = float(ceil_whole(lowest / learners)), float(np.floor(highest / learners * (1 + 1e-12)))
+        M = (
+            learners * np.unique(np.clip(np.round(M / learners), first, last))
+            if first <= last
+            else np.unique([lowest, highest])
+        )
     columns = {
         "batch_samples": M,
         "local_samples": model.local_samples(M, learners),

@@ -15,6 +15,7 @@ from simulator.errors import InfeasibleError
 from simulator.network.laws import ConstantReduce, LinearReduce
 from simulator.optimum import Limits, Optimum, admissible_batch_samples, best_batch
 from simulator.overlap import SumOverlap
+from simulator.quantities import positive, whole
 from simulator.time_to_converge import TimeToConverge
 
 __all__ = ["ScalingRow", "ScalingTable", "scaling"]
@@ -35,7 +36,8 @@ class ScalingRow:
     converge_time_s : float or None
         T_C; None where M is not admissible at P (a learner without samples, or more than the memory holds).
     speedup : float or None
-        T_C of one learner at its own best mini-batch, divided by `converge_time_s`: the same yardstick for all three.
+        T_C of one learner at its own best mini-batch, divided by `converge_time_s`: the same yardstick for all three. None
+        where one learner cannot train.
     efficiency : float or None
         `speedup` / `learners`.
     """
@@ -98,14 +100,21 @@ def scaling(
     Returns
     -------
     ScalingTable
-        Rows in the order of `learners`.
+        Rows by increasing learners, each number once.
 
     Raises
     ------
     InfeasibleError
         If no mini-batch is admissible at any number of learners.
+    ValueError
+        If there are no learners, or a size held constant is not > 0, or not whole in a whole run.
     """
     listed = sorted(set(learners))
+    if not listed:
+        raise ValueError("learners must hold at least one number, got none")
+    for name, value in (("weak_local_samples", weak_local_samples), ("strong_batch_samples", strong_batch_samples)):
+        if value is not None:
+            whole(name, value) if model.rounding == "whole" else positive(name, value)
     optima, refusal = {}, None
     for P in listed:
         try:
@@ -117,8 +126,10 @@ def scaling(
         raise refusal
     feasible = list(optima)
     m = weak_local_samples or optima[feasible[-1]].batch_samples / feasible[-1]
+    if model.rounding == "whole":
+        m = max(1.0, float(np.floor(m)))
     M_strong = strong_batch_samples or optima[feasible[len(feasible) // 2]].batch_samples
-    one_learner_s = best_batch(model, limits, 1).converge_time_s if 1 not in optima else optima[1].converge_time_s
+    one_learner_s = _one_learner_s(model, limits)
 
     rows = []
     for P in listed:
@@ -126,7 +137,7 @@ def scaling(
             if kind == "optimal":
                 M = optima[P].batch_samples if P in optima else None
             time_s = _admissible_time_s(model, limits, M, P) if M is not None else None
-            speedup = one_learner_s / time_s if time_s else None
+            speedup = one_learner_s / time_s if time_s and one_learner_s else None
             rows.append(
                 ScalingRow(
                     learners=P,
@@ -144,6 +155,14 @@ def scaling(
         optimal_is_weak_from_learners=_optimal_is_weak_from(model, optima),
         strong_stops_at_learners=_strong_stops_at(model, M_strong, rows),
     )
+
+
+def _one_learner_s(model: TimeToConverge, limits: Limits) -> float | None:
+    """Best T_C of a single learner, the yardstick of every speed-up; None where it cannot train at all."""
+    try:
+        return best_batch(model, limits, 1).converge_time_s
+    except InfeasibleError:
+        return None
 
 
 def _admissible_time_s(model: TimeToConverge, limits: Limits, M: float, P: int) -> float | None:
@@ -167,6 +186,7 @@ def _is_papers_model(model: TimeToConverge) -> bool:
         and model.cross_validation is None
         and model.accumulation == 1
         and model.rounding == "exact"
+        and model.max_local_samples >= getattr(model.compute, "knee_samples", 0.0)
         and bool(np.isinf(model.input_samples_per_s))
     )
 

@@ -234,9 +234,7 @@ def fit_a100(path: Path = A100_CSV) -> A100Fit:
         return widened(profile, [float(fit.parameters[index]) for fit in debiased])
 
     admitted = [
-        knee
-        for knee in FINE_KNEES
-        if best_step_fit(learners, local_samples, step_s, np.array([knee])).sum_of_squares < limit
+        knee for knee in FINE_KNEES if best_step_fit(learners, local_samples, step_s, np.array([knee])).sum_of_squares < limit
     ]
     no_knee = best_step_fit(learners, local_samples, step_s, np.array([1.0]))
     no_jump = best_step_fit(learners, local_samples, step_s, FINE_KNEES, free=(0, 2, 3))
@@ -246,9 +244,7 @@ def fit_a100(path: Path = A100_CSV) -> A100Fit:
         node_jump_s=float(base.parameters[1]),
         per_doubling_s=float(base.parameters[2]),
         gamma_interval_s=parameter_interval(0),
-        knee_interval_samples=widened(
-            (float(min(admitted)), float(max(admitted))), [fit.knee_samples for fit in debiased]
-        ),
+        knee_interval_samples=widened((float(min(admitted)), float(max(admitted))), [fit.knee_samples for fit in debiased]),
         node_jump_interval_s=parameter_interval(1),
         per_doubling_interval_s=parameter_interval(2),
         in_node_highest_s=float(no_jump.parameters[3]),

@@ -31,11 +31,9 @@ def bucket_by_bucket_s(gamma: float, delta: float, buckets: int, backward: float
     backward=st.floats(0.0, 1.0),
 )
 @settings(max_examples=200, deadline=None)
-def test_bucket_overlap_is_the_recurrence_over_buckets(
-    gamma: float, delta: float, buckets: int, backward: float
-) -> None:
+def test_bucket_overlap_is_the_recurrence_over_buckets(gamma: float, delta: float, buckets: int, backward: float) -> None:
     law = BucketOverlap(buckets=buckets, backward_fraction=backward)
-    joined = float(law.joined_time_s(np.float64(gamma), np.float64(delta)))
+    joined = float(law.joined_time_s(np.asarray(gamma), np.asarray(delta)))
     # at most 60 sums of 1.1e-16 each
     assert joined == pytest.approx(bucket_by_bucket_s(gamma, delta, buckets, backward), rel=1e-14)
 
@@ -44,9 +42,7 @@ def test_bucket_overlap_is_the_recurrence_over_buckets(
 @settings(max_examples=100, deadline=None)
 def test_a_table_of_an_inverse_law_is_that_law(n_inf: float, alpha: float, points: list[float], place: float) -> None:
     law = InverseLaw(n_inf_updates=n_inf, alpha_samples=alpha)
-    table = TabulatedUpdates(
-        batch_samples=tuple(points), updates_at=tuple(law.updates(points).tolist()), extrapolate=True
-    )
+    table = TabulatedUpdates(batch_samples=tuple(points), updates_at=tuple(law.updates(points).tolist()), extrapolate=True)
     M = points[0] * (points[-1] / points[0]) ** place
     lowest, highest = table.batch_samples_range
     M = float(np.clip(M, max(lowest, 1e-3), highest))
@@ -83,9 +79,7 @@ def test_log_form_suffices_and_is_not_much_more_than_needed(
     rate = slowness / (start + sigma)  # 1 - lambda (Delta + sigma) stays > 0, as the derivation asks
     theta = 64 * sigma**2  # sigma^2 = theta / M at M = 64
     bound = float(
-        sufficient_updates(
-            64, rate_per_update=rate, initial_error=start, target_error=target, noise_error2_samples=theta
-        )
+        sufficient_updates(64, rate_per_update=rate, initial_error=start, target_error=target, noise_error2_samples=theta)
     )
     enough = math.ceil(bound * (1 + 1e-9))  # the last step may end on the target but for rounding
     needed = recursion_steps(rate, start, target * (1 + 1e-12), sigma, enough + 1)
@@ -124,14 +118,10 @@ def test_log_form_becomes_the_taylor_form_as_the_mini_batch_grows(
     above=st.floats(1.05, 100.0),
 )
 @settings(max_examples=60, deadline=None)
-def test_noise_floor_law_suffices_for_its_geometric_recursion(
-    target: float, ratio: float, rate: float, above: float
-) -> None:
+def test_noise_floor_law_suffices_for_its_geometric_recursion(target: float, ratio: float, rate: float, above: float) -> None:
     if math.log(ratio) < rate:
         return
-    law = NoiseFloorLaw(
-        initial_error=ratio * target, target_error=target, floor_error_samples=8 * target, rate_per_update=rate
-    )
+    law = NoiseFloorLaw(initial_error=ratio * target, target_error=target, floor_error_samples=8 * target, rate_per_update=rate)
     M = above * law.smallest_batch_samples
     floor = law.floor_error_samples / M
     bound = float(law.updates(M))

@@ -126,7 +126,6 @@ def derived_numbers() -> list[tuple[str, str, str, float]]:
         ("workload", "compute/from_flops/utilisation", "low", min(shares.values())),
         ("workload", "compute/from_flops/utilisation", "high", max(shares.values())),
         ("workload", "compute/from_flops/knee_samples", "value", a100.knee_samples),
-        ("a100", "reduce/in_node_s", "high", a100.in_node_highest_s),
         ("a100", "reduce/node_jump_s", "value", a100.node_jump_s),
         ("a100", "reduce/node_jump_s", "low", a100.node_jump_interval_s[0]),
         ("a100", "reduce/node_jump_s", "high", a100.node_jump_interval_s[1]),
@@ -200,9 +199,7 @@ def a100_update_time_s(learners: float, local_samples: float) -> float:
 
 def updates(batch_samples: float) -> float:
     """Return N_Update by the shipped numbers."""
-    return (
-        value("workload", "convergence/n_inf_updates") + value("workload", "convergence/alpha_samples") / batch_samples
-    )
+    return value("workload", "convergence/n_inf_updates") + value("workload", "convergence/alpha_samples") / batch_samples
 
 
 def a100_errors(used_for: str, *, whole_run: bool) -> list[float]:

@@ -1,0 +1,143 @@
+"""Files made wrong by construction: each fault is named with file, key and value; nothing crashes; no time is absurd."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.mutations import Mutation, mutations
+from tests.samples import RUN, SAMPLES
+from tests.support import HARDWARE, ROOT, SCENARIOS, Outcome, assert_sound, command, written
+
+SHIPPED = {name: (SCENARIOS / f"{name}.toml").read_text(encoding="utf-8") for name in ("resnet50-a100", "resnet50-k80")}
+PROFILES = {
+    "workloads/resnet50-mlperf": SCENARIOS / "workloads" / "resnet50-mlperf.toml",
+    "nodes/dgx-a100-640": HARDWARE / "nodes" / "dgx-a100-640.toml",
+    "nodes/aws-p2.8xlarge": HARDWARE / "nodes" / "aws-p2.8xlarge.toml",
+    "accelerators/a100-sxm-80": HARDWARE / "accelerators" / "a100-sxm-80.toml",
+    "accelerators/k80-gpu": HARDWARE / "accelerators" / "k80-gpu.toml",
+}
+USING = """\
+schema = 1
+profiles = ["own"]
+[[workload]]
+use = "resnet50-mlperf"
+[cluster]
+{cluster}
+[reduce]
+kind = "constant"
+delta_s = "4 ms"
+"""
+
+
+def cases(texts: dict[str, str], seed: int, most: int | None = None) -> list[Any]:
+    """Parameters (name, mutation) with ids; a seeded choice of `most` for each text."""
+    found = []
+    for name, text in texts.items():
+        made = mutations(text, seed)
+        if most is not None and len(made) > most:
+            made = random.Random(seed).sample(made, most)
+        found += [pytest.param(name, mutation, id=f"{name}-{mutation.name}"[:90]) for mutation in made]
+    return found
+
+
+def check(outcome: Outcome, mutation: Mutation, folder: Path, answered: int = 0) -> None:
+    """Check what a command said about a mutated file below `folder`; `answered` is the status for a valid one."""
+    assert "Traceback" not in outcome.err
+    if outcome.status == answered:
+        assert mutation.sure is not True, f"a faulty file was accepted: {mutation.keys}"
+        if answered == 0:
+            assert_sound(outcome.answer)
+        return
+    assert outcome.status == 1, outcome.err
+    assert mutation.sure is not False, f"a harmless file was refused: {outcome.err}"
+    assert outcome.out == ""
+    assert outcome.lines
+    for line in outcome.lines:
+        assert line.startswith((f"{folder}/", "nodes/", "accelerators/", "scenarios/")), line
+        assert len(line) < 1000
+    values = mutation.values or ("",) * len(mutation.keys)
+    for key, value in zip(mutation.keys, values, strict=True):
+        assert any(f": {key}" in line and value in line for line in outcome.lines), (key, value, outcome.err)
+
+
+def test_there_are_more_than_two_hundred_malformed_files() -> None:
+    made = [mutation for text in SHIPPED.values() for mutation in mutations(text, 1)]
+    assert len([mutation for mutation in made if mutation.sure]) > 200
+    assert len({mutation.content for mutation in made}) > 200
+
+
+def test_the_generator_is_seeded() -> None:
+    assert mutations(RUN, 5) == mutations(RUN, 5)
+    assert mutations(RUN, 5) != mutations(RUN, 6)
+
+
+@pytest.mark.parametrize(("name", "mutation"), cases({**SHIPPED, "every key of run": RUN}, seed=1))
+def test_a_malformed_scenario_is_refused_with_every_fault(tmp_path: Path, name: str, mutation: Mutation) -> None:
+    path = tmp_path / "scenario.toml"
+    path.write_bytes(mutation.content)
+    check(command("run", path, "--json"), mutation, tmp_path)
+
+
+LATER = {verb: text for verb, text in SAMPLES.items() if verb != "sweep"}
+
+
+@pytest.mark.parametrize(("name", "mutation"), cases(LATER, seed=2, most=120))
+def test_sections_of_later_verbs_are_checked_as_closely(tmp_path: Path, name: str, mutation: Mutation) -> None:
+    if mutation.name == "simulate.replications: number":
+        pytest.skip("a number is one of the two ways to say it")
+    path = tmp_path / "scenario.toml"
+    path.write_bytes(mutation.content)
+    check(command(name, path), mutation, tmp_path, answered=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "mutation"), cases({name: path.read_text(encoding="utf-8") for name, path in PROFILES.items()}, seed=3, most=130)
+)
+def test_a_malformed_profile_is_refused_with_every_fault(tmp_path: Path, name: str, mutation: Mutation) -> None:
+    kind, profile = name.split("/")
+    cluster = {
+        "workloads": 'node = "dgx-a100-640"\nnodes = 2',
+        "nodes": f'node = "{profile}"\nnodes = 2',
+        "accelerators": f'accelerator = "{profile}"\naccelerators = 4',
+    }[kind]
+    (tmp_path / "own" / kind).mkdir(parents=True)
+    (tmp_path / "own" / f"{name}.toml").write_bytes(mutation.content)
+    check(command("run", written(tmp_path, USING.format(cluster=cluster)), "--json"), mutation, tmp_path)
+
+
+@pytest.mark.parametrize("verb", ["run", "optimum", "scale", "explain", "simulate", "design"])
+def test_what_is_no_file_is_refused(tmp_path: Path, verb: str) -> None:
+    (tmp_path / "folder.toml").mkdir()
+    for name, says in (
+        ("folder.toml", "must be a file, got a folder"),
+        ("none.toml", "no such file"),
+        ("none/none.toml", "no such file"),
+        ("a\0b.toml", "cannot be read"),
+        ("x" * 300 + ".toml", "cannot be read"),
+    ):
+        found = command(verb, tmp_path / name)
+        assert (found.status, found.out) == (1, "")
+        assert len(found.lines) == 1
+        assert says in found.err
+
+
+@pytest.mark.parametrize(
+    "use", ["../../../../etc/passwd", "/etc/passwd", "../resnet50-mlperf", "..", ".", "/", "\\u0000", "~", "-x", "x" * 300]
+)
+@pytest.mark.parametrize("key", ["use", "node"])
+def test_no_name_leads_anywhere_else(tmp_path: Path, use: str, key: str) -> None:
+    text = USING.format(cluster='node = "dgx-a100-640"\nnodes = 2').replace('profiles = ["own"]\n', "")
+    old = "resnet50-mlperf" if key == "use" else "dgx-a100-640"
+    path = written(tmp_path, text.replace(f'"{old}"', f'"{use}"'))
+    found = command("run", path)
+    assert (found.status, found.out) == (1, "")
+    assert any(f".{key}: " in line or "is not TOML" in line for line in found.lines), found.err
+    assert "root:" not in found.err
+
+
+def test_the_shipped_files_are_left_as_they_are() -> None:
+    assert (ROOT / "scenarios" / "resnet50-a100.toml").read_text(encoding="utf-8") == SHIPPED["resnet50-a100"]
