@@ -106,7 +106,7 @@ def _zoom(model: TimeToConverge, P: FloatArray, lowest: FloatArray, highest: Flo
     # an endless fall shows as a minimum that rounding alone tells from the grid point before it
     before = times[rows, np.maximum(best - 1, 0)]
     saturated = (best > 0) & (before <= times[rows, best] * (1.0 + 1e-10)) & (times[:, -1] <= before)
-    if np.any(endless & (saturated | (best == grid.shape[1] - 1))):
+    if np.any(endless & (saturated | (grid[rows, best] >= high[:, 0]))):
         raise InfeasibleError("T_C falls with the mini-batch without end: give max_batch_samples or another bound")
     M: FloatArray = grid[rows, best]
     T: FloatArray = times[rows, best]

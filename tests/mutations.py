@@ -23,8 +23,8 @@ ANY_SIGN = {"n_inf_updates", "correlation"}
 ZERO_IS_FINE = {
     "in_node_s", "node_jump_s", "per_doubling_s", "across_nodes_s", "delta_s", "latency_s", "constant_s", "usd_per_node_hour",
     "seed", "n_inf_updates", "correlation", "discrepancy_relative", "run_to_run_relative", "relative_sd", "checkpoint_s",
-    "restart_s", "spare_nodes", "arrival_s", "electricity_usd_per_kwh", "facility_usd_per_node", "per_learner_hour", "duration_s",
-    "nics", "inner_latency_s", "learner", "fraction", "backward_fraction",
+    "restart_s", "spare_nodes", "arrival_s", "electricity_usd_per_kwh", "facility_usd_per_node", "per_learner_hour",
+    "duration_s", "nics", "inner_latency_s", "learner", "fraction", "backward_fraction",
 }  # fmt: skip
 WHOLE = {
     "seed", "nodes", "accelerators", "accelerators_per_learner", "data_set_samples", "max_local_samples", "buckets", "schema",
@@ -176,16 +176,17 @@ def text_mutations(tree: Any) -> Iterator[Mutation]:
         key = str(parts[-1])
         if is_number(key, leaf) or not isinstance(leaf, str):
             continue
-        for name, value in (("number", 3), ("bool", False), ("list", ["x"]), ("table", {"a": 1})):
+        wrong: list[tuple[str, Any]] = [("number", 3), ("bool", False), ("list", ["x"]), ("table", {"a": 1})]
+        for name, value in wrong:
             if key in LISTS and name in ("number", "list"):
                 continue
             shown = "" if name == "table" else repr(value)
             yield Mutation(f"{dotted(parts)}: {name}", written(replaced(tree, parts, value)), (dotted(parts),), (shown,))
         if key in ("name", "prices"):
             continue
-        for name, value in (("unknown word", "qqzzx"), ("null byte", "a\0b"), ("empty text", "")):
+        for name, word in (("unknown word", "qqzzx"), ("null byte", "a\0b"), ("empty text", "")):
             sure = None if key in TEXTS else True
-            yield Mutation(f"{dotted(parts)}: {name}", written(replaced(tree, parts, value)), (dotted(parts),), ("",), sure)
+            yield Mutation(f"{dotted(parts)}: {name}", written(replaced(tree, parts, word)), (dotted(parts),), ("",), sure)
 
 
 def key_mutations(tree: Any) -> Iterator[Mutation]:

@@ -11,14 +11,13 @@ import numpy as np
 
 from simulator.cli.output import footnotes, print_footnotes, print_lines, print_table
 from simulator.cli.words import BOUND_WORDS, number, percent, seconds
-from simulator.scenarios.cases import Case
-from simulator.studies.answer import Answer, answer
-from simulator.uncertainty import Interval
 
 if TYPE_CHECKING:
-    from simulator.scenarios import Scenario
+    from simulator.scenarios import Case, Scenario
+    from simulator.studies.answer import Answer
     from simulator.studies.scaling import ScalingTable
     from simulator.time_to_converge import TimeToConverge
+    from simulator.uncertainty import Interval
 
 __all__ = [
     "Solved",
@@ -46,6 +45,7 @@ class Solved:
 
 def solved(scenario: Scenario, workload: str | None) -> list[Solved]:
     """Answer each (learners, batch_samples) that [run] asks, with interval and cost, and warn as the answers need."""
+    from simulator.scenarios import Case
     from simulator.scenarios.effects import (
         converge_interval90,
         warn_about_keys_without_effect,
@@ -80,6 +80,8 @@ def solved(scenario: Scenario, workload: str | None) -> list[Solved]:
 
 
 def _answers(case: Case) -> list[Answer]:
+    from simulator.studies.answer import answer
+
     return [
         answer(
             case.model,

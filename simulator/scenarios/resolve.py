@@ -106,25 +106,30 @@ def load_scenario(name: str, *, option: str | None = None, overrides: Table | No
         raise ScenarioError([Fault(name, "", str(error))]) from None
     file = f"scenarios/{path.name}" if path.parent == shipped_folder("scenarios") else str(path)
     tree, records, faults = split_provenance(read_toml(path, file), file)
-    options = tree.get("option", [])
-    if option is not None:
-        tree, records = _lay_option(tree, records, option, file)
-    own_keys = frozenset(key for key in records if not key.startswith("option["))
     if overrides:
         flags, flag_records, flag_faults = split_provenance(overrides, "flags")
         tree, records, faults = merge(tree, flags), {**records, **flag_records}, faults + flag_faults
+    own_keys = frozenset(key for key in records if not key.startswith("option[") and records[key].file == file)
+    scenario: Scenario | None = None
     try:
         scenario = _checked(file, path.parent, tree, records, own_keys)
     except ScenarioError as error:
-        raise _gathered(faults, error.faults) from None
-    faults += _option_faults(scenario, options)
-    if faults:
-        raise _gathered(faults, ())
+        faults += error.faults
+    faults += _option_faults(file, path.parent, tree, records, known=faults)
+    if option is not None and isinstance(tree.get("option", []), list):
+        try:
+            tree, records = _lay_option(tree, records, option, file)
+        except ScenarioError as error:
+            faults += error.faults
+        else:
+            scenario = None if faults else _checked(file, path.parent, tree, records, own_keys)
+    if faults or scenario is None:
+        raise _gathered(faults)
     return replace(scenario, option=option)
 
 
-def _gathered(*groups: Any) -> ScenarioError:
-    unique = list(dict.fromkeys(fault for group in groups for fault in group))
+def _gathered(faults: list[Fault]) -> ScenarioError:
+    unique = list(dict.fromkeys(faults))
     if len(unique) > MOST_FAULTS:
         more = len(unique) - MOST_FAULTS
         unique = [*unique[:MOST_FAULTS], Fault(unique[0].file, "", f"and {more} more faults")]
@@ -317,30 +322,35 @@ def _lay_option(tree: Table, records: dict[str, Provenance], option: str, file: 
     return merged, kept
 
 
-def _option_faults(scenario: Scenario, options: Any) -> list[Fault]:
-    """Check every option as part of the scenario that it is laid over."""
+def _option_faults(file: str, folder: Path, tree: Table, records: dict[str, Provenance], known: list[Fault]) -> list[Fault]:
+    """Check every option as part of the scenario that it is laid over; faults of the scenario itself are `known`."""
+    options = tree.get("option", [])
     faults: list[Fault] = []
-    seen: set[str] = set()
+    seen: list[str] = []
+    already = {(fault.key, fault.rule) for fault in known}
     for i, item in enumerate(options if isinstance(options, list) else []):
         if not isinstance(item, dict):
-            continue
-        name = item.get("name")
-        where = f"option[{i}]"
-        if not isinstance(name, str) or not name:
-            faults.append(Fault(scenario.name, f"{where}.name", "is missing" if name is None else "must be a text"))
+            continue  # found when the file is structured
+        name, where = item.get("name"), f"option[{i}]"
+        if name is None:
+            faults.append(Fault(file, f"{where}.name", "is missing"))
+        elif not isinstance(name, str) or not name:
+            faults.append(Fault(file, f"{where}.name", f"must be a text, got {shown(name)}"))
         elif name in seen:
-            faults.append(Fault(scenario.name, f"{where}.name", f"must be unique, got {name!r} again"))
-        seen.add(str(name))
+            faults.append(Fault(file, f"{where}.name", f"must be unique, got {name!r} again"))
+        else:
+            seen.append(name)
         over = {key: value for key, value in item.items() if key != "name"}
         if not over:
             continue
-        tree = merge({key: value for key, value in scenario.tree.items() if key != "option"}, over)
-        found: tuple[Fault, ...] = ()
+        laid = merge({key: value for key, value in tree.items() if key != "option"}, over)
         try:
-            _checked(scenario.name, scenario.folder, tree, dict(scenario.records), scenario.own_keys)
+            _checked(file, folder, laid, records, frozenset())
         except ScenarioError as error:
-            found = error.faults
-        faults += [Fault(scenario.name, join(where, fault.key), fault.rule) for fault in found]
+            new = [fault for fault in error.faults if (fault.key, fault.rule) not in already]
+            faults += [
+                Fault(fault.file, join(where, fault.key) if fault.file == file else fault.key, fault.rule) for fault in new
+            ]
     return faults
 
 

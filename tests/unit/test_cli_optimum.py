@@ -102,7 +102,7 @@ def test_a_law_without_a_floor_ends_where_one_update_is_left() -> None:
     ("arguments", "says"),
     [
         ((), "give a scenario, or all five numbers of the model; missing: --n-inf-updates, --alpha-samples"),
-        (PAPER_FLAGS[:8] + ("--learners", "4"), "missing: --delta-s"),
+        ((*PAPER_FLAGS[:8], "--learners", "4"), "missing: --delta-s"),
         (PAPER_FLAGS, '--learners is missing: give a number, or "best"'),
         ((*PAPER_FLAGS, "--learners", "0"), "--learners must be whole numbers from 1 to 1,048,576"),
         ((*PAPER_FLAGS, "--learners", "1,2"), '--learners must be one number or "best", got'),

@@ -288,8 +288,8 @@ def test_asking_for_an_option_of_a_faulty_list_is_a_fault(tmp_path: Path, text: 
 def test_a_value_can_be_replaced_by_its_key(tmp_path: Path) -> None:
     scenario = load_scenario(str(written(tmp_path, SCENARIO)))
     moved = scenario.with_value("workload[0].convergence.n_inf_updates", 2000.0)
-    assert moved.sections.workload[0].convergence.law.n_inf_updates == 2000  # type: ignore[union-attr]
-    assert scenario.sections.workload[0].convergence.law.n_inf_updates == 1000  # type: ignore[union-attr]
+    assert moved.sections.workload[0].convergence.law == InverseLaw(n_inf_updates=2000, alpha_samples=1_024_000)
+    assert scenario.sections.workload[0].convergence.law == InverseLaw(n_inf_updates=1000, alpha_samples=1_024_000)
     with pytest.raises(ScenarioError, match=r"cluster.nodes: must be a whole number >= 1, got 0"):
         scenario.with_value("cluster.nodes", 0)
 

@@ -143,7 +143,7 @@ class B:
     y_s: float
 
 
-KINDS = {"alpha": A, "beta": B}
+KINDS: dict[str, Any] = {"alpha": A, "beta": B}
 
 
 def test_kind_chooses_the_dataclass() -> None:
