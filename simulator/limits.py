@@ -77,20 +77,27 @@ def admissible_batch_samples(
     if model.rounding == "whole":
         low, high = (float(ceil_whole(low[0])), low[1]), (float(np.floor(high[0] * (1 + 1e-12))), high[1])
     if low[0] > high[0]:
+        advice = f"move {_in_words(low[1], model)[0]} or {_in_words(high[1], model)[0]}"
+        if high[1] == "memory":
+            advice = "use more learners, accumulate gradients, or " + advice
+        elif low[1] == "one_sample_per_learner" and P > 1:
+            advice = f"use fewer learners, or move {_in_words(high[1], model)[0]}"
         raise InfeasibleError(
-            f"no mini-batch is admissible for {P:g} learners: {_in_words(low[1], model)} asks for at least {low[0]:.6g} "
-            f"samples, {_in_words(high[1], model)} allows at most {high[0]:.6g}; use fewer learners or move one of the two"
+            f"no mini-batch is admissible for {P:g} learner{'' if P == 1 else 's'}: {_in_words(low[1], model)[1]} asks for at "
+            f"least {low[0]:.12g} samples, {_in_words(high[1], model)[1]} allows at most {high[0]:.12g}; {advice}"
         )
     return low, high
 
 
-def _in_words(bound: str, model: TimeToConverge) -> str:
+def _in_words(bound: str, model: TimeToConverge) -> tuple[str, str]:
+    """Return the key behind a bound, and the bound in words."""
+    micro_batch = " and micro-batch" if model.accumulation != 1 else ""
     return {
-        "one_sample_per_learner": "one sample per learner" + (" and micro-batch" if model.accumulation != 1 else ""),
-        "memory": f"the memory ({model.max_local_samples:g} samples per learner)",
-        "data_set": "the data set",
-        "largest_measured": f"{EXTRAPOLATION_FACTOR:g} times the largest measured mini-batch",
-        "law_end": "the range of the laws",
-        "min_batch": "min_batch_samples",
-        "max_batch": "max_batch_samples",
+        "one_sample_per_learner": ("the learners", f"one sample per learner{micro_batch}"),
+        "memory": ("max_local_samples", f"the memory (max_local_samples = {model.max_local_samples:g} per learner)"),
+        "data_set": ("data_set_samples", "the data set (data_set_samples)"),
+        "largest_measured": ("max_batch_samples", f"{EXTRAPOLATION_FACTOR:g} times the largest measured mini-batch"),
+        "law_end": ("the laws", "the range of the laws"),
+        "min_batch": ("min_batch_samples", "min_batch_samples"),
+        "max_batch": ("max_batch_samples", "max_batch_samples"),
     }[bound]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simulator.errors import Fault, ScenarioError
 from simulator.tables import label, read_table
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ __all__ = ["DRAWN", "draw_run", "plot_scaling", "plot_time_to_converge", "plot_u
 
 DRAWN = ("run", "scale")
 """Commands whose saved runs have figures."""
+BATCH_COLUMNS = ("batch_samples", "updates", "update_time_s", "reduce_time_s", "converge_time_s")
 STYLE = Path(__file__).with_name("learnersim.mplstyle")
 SCALING_LINES = {"strong": ("C0", "o", "--"), "weak": ("C1", "s", "-."), "optimal": ("C2", "D", "-")}
 
@@ -149,14 +151,17 @@ def draw_run(folder: Path, run: dict[str, Any]) -> list[Path]:
     written = []
     with plt.style.context(STYLE):
         if run["command"] == "scale":
-            table = read_table(folder / "scaling.csv")
+            table = read_table(folder / "scaling.csv", ("learners", "converge_time_s", "efficiency"))
             figure, (above, below) = plt.subplots(2, 1, sharex=True, figsize=(7.2, 6.6), height_ratios=(3, 2))
             plot_scaling(table, "converge_time_s", above).set(xlabel="", title="Strong, weak and optimal scaling")
             plot_scaling(table, "efficiency", below)
             above.legend()
             written.append(_save(figure, folder / "figure_scaling.png"))
         else:
-            table = read_table(folder / "batch.csv")
+            table = read_table(
+                folder / "batch.csv", ("batch_samples", "updates", "update_time_s", "reduce_time_s", "converge_time_s")
+            )
+            _refuse_other_keys(folder, run)
             figure, ax = plt.subplots()
             plot_time_to_converge(table, run, ax)
             written.append(_save(figure, folder / "figure_time_to_converge.png"))
@@ -164,6 +169,16 @@ def draw_run(folder: Path, run: dict[str, Any]) -> list[Path]:
             plot_update(table, run, ax)
             written.append(_save(figure, folder / "figure_update.png"))
     return written
+
+
+def _refuse_other_keys(folder: Path, run: dict[str, Any]) -> None:
+    """Check that a run.json holds the numbers that the figures mark."""
+    low_high = run.get("flat_range_samples")
+    numbers = [run.get("batch_samples"), run.get("converge_time_s"), run.get("learners")]
+    numbers += low_high if isinstance(low_high, list) and len(low_high) == 2 else [None]
+    if not all(isinstance(number, int | float) for number in numbers):
+        rule = "must hold numbers for batch_samples, converge_time_s, learners and flat_range_samples"
+        raise ScenarioError([Fault(str(folder / "run.json"), "", rule)])
 
 
 def _save(figure: Figure, path: Path) -> Path:

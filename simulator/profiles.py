@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from simulator.errors import Fault, ScenarioError
-from simulator.loading import Provenance, Table, did_you_mean, read_toml, split_provenance, structure
+from simulator.loading import Provenance, Table, did_you_mean, read_toml, shown, split_provenance, structure
 from simulator.quantities import fraction, non_negative, positive, whole
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Profile",
     "Switch",
     "find",
+    "is_file",
     "load_profile",
     "names",
     "peak_flop_per_s",
@@ -182,6 +183,14 @@ def is_path(name: str) -> bool:
     return "/" in name or "\\" in name or name.endswith((".toml", ".csv"))
 
 
+def is_file(path: Path) -> bool:
+    """Whether a path leads to a file; what no system can name does not."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def find(kind: str, name: str, *, beside: Path | None = None, profile_folders: Iterable[Path] = ()) -> Path:
     """Return the file of a profile, workload or scenario.
 
@@ -199,17 +208,17 @@ def find(kind: str, name: str, *, beside: Path | None = None, profile_folders: I
     """
     if is_path(name):
         path = (beside or Path()) / name
-        if not path.is_file():
-            raise ValueError(f"must name a file, no such file: {str(path)!r}")
+        if not is_file(path):
+            raise ValueError(f"must name a file, no such file: {shown(str(path))}")
         return path
     folders = _folders(kind, profile_folders)
     if SAFE_NAME.fullmatch(name):
         for folder in folders:
             path = folder / f"{name}.toml"
-            if path.is_file():
+            if is_file(path):
                 return path
     known = names(kind, profile_folders)
-    raise ValueError(f"must be the id of one of the {kind}, got {name!r}{did_you_mean(name, known)}")
+    raise ValueError(f"must be the id of one of the {kind}, got {shown(name)}{did_you_mean(name[:99], known)}")
 
 
 def load_profile(

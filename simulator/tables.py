@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -64,6 +65,8 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in value]
     if isinstance(value, np.generic):
         return value.item()
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
     return value
 
 
@@ -95,15 +98,27 @@ def read_json(path: Path) -> Any:
     """Read a JSON file; ScenarioError where it is missing or broken."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise ScenarioError([Fault(str(path), "", f"cannot be read: {error.strerror or error}")]) from None
+    except (ValueError, RecursionError) as error:
         raise ScenarioError([Fault(str(path), "", f"must be a JSON file: {error}")]) from None
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """Read a CSV table; ScenarioError where it is missing or broken."""
+def read_table(path: Path, numbers: Sequence[str] = ()) -> pd.DataFrame:
+    """Read a CSV table; ScenarioError where it is missing or broken, or a column of `numbers` is not one of numbers."""
     import pandas as pd
 
     try:
-        return pd.read_csv(path)
-    except (OSError, UnicodeDecodeError, ValueError) as error:
+        table = pd.read_csv(path)
+    except OSError as error:
+        raise ScenarioError([Fault(str(path), "", f"cannot be read: {error.strerror or error}")]) from None
+    except ValueError as error:
         raise ScenarioError([Fault(str(path), "", f"must be a CSV table: {error}")]) from None
+    faults = [
+        Fault(str(path), name, "is missing" if name not in table else "must be a column of numbers")
+        for name in numbers
+        if name not in table or not pd.api.types.is_numeric_dtype(table[name])
+    ]
+    if faults:
+        raise ScenarioError(faults)
+    return table

@@ -249,7 +249,7 @@ class TimeToConverge:
         step_s = float(self.step_time_s(M, P))
         slowest_s = self.compute_time_s(M, P)
         alone_s = float(self._no_faster_than_input(self.overlap.joined_time_s(slowest_s, 0.0 * slowest_s), M))
-        waiting_s = min(float(slowest_s) - self._mean_compute_time_s(M, P), alone_s)
+        waiting_s = min(max(float(slowest_s) - self._mean_compute_time_s(M, P), 0.0), alone_s)
         update_s = float(self.update_time_s(M, P))
         return Shares(
             compute=(alone_s - waiting_s) / update_s,

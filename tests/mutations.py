@@ -141,6 +141,8 @@ def bad_numbers(key: str) -> list[tuple[str, Any, str]]:
         bad += [("negative", -3, "-3"), ("minus one half", -0.5, "-0.5")]
     if key not in ZERO_IS_FINE:
         bad += [("zero", 0, "0")]
+    if key == "exponent":  # of an overlap: infinity is the maximum
+        bad = [(name, value, text) for name, value, text in bad if name != "inf"]
     if key in WHOLE:
         bad += [("fraction", 2.5, "2.5")]
     return bad

@@ -12,7 +12,7 @@ import pytest
 
 from simulator.profiles import PROFILE_KINDS, load_profile
 from simulator.scenarios import load_scenario
-from simulator.scenarios.resolve import load_workload
+from simulator.scenarios.inheritance import load_workload
 from tests.mutations import leaves
 from tests.samples import RUN, SAMPLES
 from tests.support import HARDWARE, ROOT, SCENARIOS, assert_sound, command, written

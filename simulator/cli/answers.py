@@ -175,14 +175,15 @@ def print_run(title: str, best: Solved, rows: Sequence[Solved]) -> None:
     """Print the answer of `run`: the sentence, the facts, the table."""
     found, case = best.answer, best.case
     unit = case.sample_unit
+    time = seconds(found.converge_time_s)
     between = ""
     if best.interval is not None:
-        low, high = best.interval.one_run
-        between = f", 90 % between {seconds(low)} and {seconds(high)}"
+        between = f", 90 % between {' and '.join(seconds(end, like=found.converge_time_s) for end in best.interval.one_run)}"
+    estimated = " (compute time estimated, not measured)" if case.estimated is not None else ""
     lines = [
         title,
         "",
-        f"{seconds(found.converge_time_s)}{between}; {limited_by(found, case.model, unit)}; {shares_in_words(found)}",
+        f"{time}{between}{estimated}; {limited_by(found, case.model, unit)}; {shares_in_words(found)}",
         "",
     ]
     low, high = found.flat_range_samples
@@ -196,10 +197,12 @@ def print_run(title: str, best: Solved, rows: Sequence[Solved]) -> None:
         ("bottleneck", found.bottleneck.replace("_", " ")),
     ]
     if best.cost_usd is not None:
-        facts.append(("cost", f"{best.cost_usd:,.2f} USD"))
+        per_second = best.cost_usd / found.converge_time_s
+        ends = [f"{end * per_second:,.2f}" for end in best.interval.one_run] if best.interval is not None else []
+        facts.append(("cost", f"{best.cost_usd:,.2f} USD" + (f", 90 % between {' and '.join(ends)}" if ends else "")))
     if best.interval is not None:
-        mean_low, mean_high = best.interval.mean
-        facts.append(("mean over runs, 90 %", f"{seconds(mean_low)} to {seconds(mean_high)}"))
+        mean = " to ".join(seconds(end, like=found.converge_time_s) for end in best.interval.mean)
+        facts.append(("mean over runs, 90 %", mean))
         most = list(best.interval.contributions.items())[:MOST_CONTRIBUTIONS]
         facts.append(("what widens it most", ", ".join(f"{name} {percent(width)}" for name, width in most)))
     lines += _aligned(facts)
@@ -247,10 +250,11 @@ def _aligned(facts: Sequence[tuple[str, str]]) -> list[str]:
     return [f"  {name:<{width}}  {value}" for name, value in facts]
 
 
-def print_optimum(model: TimeToConverge, found: Answer) -> None:
+def print_optimum(title: str, model: TimeToConverge, found: Answer) -> None:
     """Print the answer of `optimum`."""
     low, high = found.flat_range_samples
-    lines = [
+    lines = [title, ""] if title else []
+    lines += [
         f"{seconds(found.converge_time_s)} at batch (all learners) {number(found.batch_samples)} on {number(found.learners)} "
         f"learners; {limited_by(found, model, 'sample')}; {shares_in_words(found)}",
         "",
@@ -301,7 +305,7 @@ def print_explanation(title: str, rows: Sequence[dict[str, Any]]) -> None:
     cells = []
     for row in rows:
         value = row["value"]
-        shown = f"{value:.10g}" if isinstance(value, float) else str(value)
+        shown = f"{value:.10g}" if isinstance(value, float) else "-" if value is None else str(value)
         if row["low"] is not None and row["high"] is not None:
             shown += f" ({row['low']:.4g} to {row['high']:.4g})"
         cells.append(

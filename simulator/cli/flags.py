@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 
 from simulator.errors import SimulatorError
 
@@ -19,6 +20,14 @@ if TYPE_CHECKING:
 __all__ = ["ModelFlags", "OutputFlags", "RoundingFlags", "ScenarioFlags", "learners_list", "one_learners"]
 
 MOST_LEARNERS = 2**20
+
+
+def _whole(_: type[int], tokens: Sequence[Token]) -> int:
+    """Convert a flag to a whole number; 1.5 is none."""
+    return int(tokens[0].value)
+
+
+WholeNumber = Annotated[int, Parameter(converter=_whole)]
 
 
 @Parameter(name="*")
@@ -38,7 +47,7 @@ class ScenarioFlags:
 
     workload: str | None = None
     option: str | None = None
-    seed: int | None = None
+    seed: WholeNumber | None = None
 
     def load(self, scenario: str, run: dict[str, Any] | None = None) -> Scenario:
         """Load a scenario with its option, and `run` and the seed laid over it."""
@@ -161,6 +170,7 @@ class ModelFlags:
         missing = [f"--{name.replace('_', '-')}" for name in NUMBERS if name not in given]
         if missing:
             raise SimulatorError(f"give a scenario, or all five numbers of the model; missing: {', '.join(missing)}")
+        self._refuse_faulty_numbers()
         reduce = LinearReduce if self.reduce_law == "linear" else ConstantReduce
         return TimeToConverge(
             convergence=InverseLaw(n_inf_updates=given["n_inf_updates"], alpha_samples=given["alpha_samples"]),
@@ -170,15 +180,27 @@ class ModelFlags:
             rounding=rounding,
         )
 
+    def _refuse_faulty_numbers(self) -> None:
+        """Raise SimulatorError with a line for every flag whose value is not possible."""
+        from simulator.quantities import finite, non_negative, positive
+
+        lines = []
+        for name, value in self.given().items():
+            rule = {"n_inf_updates": finite, "delta_s": non_negative}.get(name, positive)
+            if name != "reduce_law":
+                try:
+                    rule(name, value)
+                except ValueError as error:
+                    lines.append(str(error))
+        if lines:
+            raise SimulatorError("\n".join(lines))
+
     def limits(self) -> Limits:
         """Return the bounds of the flags."""
         from simulator.optimum import Limits
-        from simulator.quantities import positive
 
-        bounds = self.given((*USER_BOUNDS, "data_set_samples"))
-        for name, value in bounds.items():
-            positive(name, value)
-        return Limits(**bounds)
+        self._refuse_faulty_numbers()
+        return Limits(**self.given((*USER_BOUNDS, "data_set_samples")))
 
     def over_a_scenario(self) -> dict[str, Any]:
         """Return what the flags lay over [run]; SimulatorError where one says again what a scenario says."""

@@ -11,6 +11,7 @@ from simulator.cli.flags import (
     OutputFlags,
     RoundingFlags,
     ScenarioFlags,
+    WholeNumber,
     learners_list,
     one_learners,
 )
@@ -43,13 +44,20 @@ def run(scenario: str, /, *, choice: ScenarioFlags = NO_CHOICE, output: OutputFl
     with collected_warnings() as caught, request_errors():
         loaded = choice.load(scenario)
         out = Output.prepared("run", output, title=_title(loaded), seed=loaded.sections.seed, inputs=loaded.tree)
-        found = solved(loaded, choice.workload)
+        with request_errors(loaded.name):
+            found = solved(loaded, choice.workload)
         best = min(found, key=lambda row: row.answer.converge_time_s)
         rows = [answer_keys(row) for row in found]
         tables = {"rows.csv": rows}
         if out.folder is not None:
             tables["batch.csv"] = batch_curve(best.case.model, best.case.limits, best.answer.learners)
-    out.emit({**answer_keys(best), "rows": rows}, caught, text=lambda: print_run(_title(loaded), best, found), tables=tables)
+    out.emit(
+        {**answer_keys(best), "rows": rows},
+        caught,
+        scenario=loaded,
+        text=lambda: print_run(_title(loaded), best, found),
+        tables=tables,
+    )
 
 
 def optimum(
@@ -58,7 +66,7 @@ def optimum(
     *,
     model: ModelFlags = NO_MODEL,
     learners: str | None = None,
-    max_learners: int | None = None,
+    max_learners: WholeNumber | None = None,
     rounding: RoundingFlags = AS_IN_THE_PAPER,
     choice: ScenarioFlags = NO_CHOICE,
     output: OutputFlags = NO_OUTPUT,
@@ -93,23 +101,28 @@ def optimum(
     with collected_warnings() as caught, request_errors():
         asked: list[Any] = [model.given(), wanted, max_learners, rounding.rounding]
         if scenario is not None:
+            from simulator.scenarios.effects import warn_about_unverified
+
             loaded = choice.load(scenario, model.over_a_scenario())
             case_of = _case_of(choice, rounding)
             case = case_of(loaded)
             out = Output.prepared(
                 "optimum", output, title=_title(loaded), seed=loaded.sections.seed, inputs=[*asked, loaded.tree]
             )
-            laws, found = case.model, best_of(case)
+            title, laws = _title(loaded), case.model
+            with request_errors(loaded.name):
+                found = best_of(case)
             case.warn_about(found.batch_samples)
+            warn_about_unverified(loaded, case)
             _warn_about_idle_keys(loaded, case_of, lambda changed: _essence(best_of(changed)))
         else:
-            laws, limits = model.model(rounding.rounding), model.limits()
+            title, laws, limits = "", model.model(rounding.rounding), model.limits()
             if wanted is None:
                 raise SimulatorError('--learners is missing: give a number, or "best"')
             out = Output.prepared("optimum", output, title="", seed=choice.seed, inputs=asked)
             found = answer(laws, limits, learners=wanted, max_learners=max_learners or MOST_LEARNERS)
     own = optimum_keys(laws, found)
-    out.emit(own, caught, text=lambda: print_optimum(laws, found), tables={"rows.csv": [own]})
+    out.emit(own, caught, text=lambda: print_optimum(title, laws, found), tables={"rows.csv": [own]})
 
 
 def scale(
@@ -157,11 +170,16 @@ def scale(
     with collected_warnings() as caught, request_errors():
         asked: list[Any] = [model.given(), listed, held, rounding.rounding]
         if scenario is not None:
+            from simulator.scenarios.effects import warn_about_unverified
+
             loaded = choice.load(scenario, model.over_a_scenario())
             case_of = _case_of(choice, rounding)
             title, seed = _title(loaded), loaded.sections.seed
             out = Output.prepared("scale", output, title=title, seed=seed, inputs=[*asked, loaded.tree])
-            table = table_of(case_of(loaded))
+            case = case_of(loaded)
+            with request_errors(loaded.name):
+                table = table_of(case)
+            warn_about_unverified(loaded, case)
             _warn_about_idle_keys(loaded, case_of, lambda changed: (table_of(changed),))
         else:
             title = ""

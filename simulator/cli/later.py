@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from simulator.cli.flags import OutputFlags, ScenarioFlags
 from simulator.errors import NotInThisVersionError
 
 __all__ = ["LATER"]
 
+NO_CHOICE, NO_OUTPUT = ScenarioFlags(), OutputFlags()
 
-def _verb(name: str, does: str) -> Callable[[str | None], None]:
+
+def _verb(name: str, does: str) -> Callable[..., None]:
     """Return a command that checks the scenario it is given and says that its answer is not in this version."""
 
-    def command(scenario: str | None = None, /) -> None:
+    def command(scenario: str | None = None, /, *, choice: ScenarioFlags = NO_CHOICE, output: OutputFlags = NO_OUTPUT) -> None:
         checked = ""
         if scenario is not None:
-            from simulator.scenarios import load_scenario
-
-            load_scenario(scenario)
+            choice.load(scenario)
             checked = f"{scenario} is valid, but "
         raise NotInThisVersionError(f"learnersim: {checked}'{name}' is not in this version")
 
@@ -32,7 +33,7 @@ def _verb(name: str, does: str) -> Callable[[str | None], None]:
     return command
 
 
-LATER: dict[str, tuple[str, Callable[[str | None], None]]] = {
+LATER: dict[str, tuple[str, Callable[..., None]]] = {
     "simulate": ("how_long", _verb("simulate", "Simulate stragglers, contention and failures, event by event")),
     "sweep": ("how_long", _verb("sweep", "Answer for every combination of the values in [sweep]")),
     "network": ("network", _verb("network", "Time a collective on a topology and name its bottleneck")),

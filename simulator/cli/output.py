@@ -11,12 +11,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from simulator.cli.flags import OutputFlags
 from simulator.cli.version import versions
-from simulator.errors import SimulatorError, SimulatorWarning
+from simulator.errors import InfeasibleError, SimulatorError, SimulatorWarning
 from simulator.tables import label, plain, write_json, write_table
+
+if TYPE_CHECKING:
+    from simulator.scenarios import Scenario
 
 __all__ = [
     "Output",
@@ -30,7 +33,10 @@ __all__ = [
 ]
 
 WIDTH = 110
-OWN_FILES = ("run.json", "wall_clock.json", "rows.csv", "batch.csv", "scaling.csv")
+OWN_FILES = (
+    *("run.json", "wall_clock.json", "rows.csv", "batch.csv", "scaling.csv"),
+    *("figure_time_to_converge.png", "figure_update.png", "figure_scaling.png"),
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -87,6 +93,7 @@ class Output:
         caught: Sequence[warnings.WarningMessage],
         *,
         text: Callable[[], None],
+        scenario: Scenario | None = None,
         tables: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
     ) -> None:
         """Write the folder, then print the JSON object or the text, and draw the figures."""
@@ -103,7 +110,8 @@ class Output:
             }
         )
         if self.folder is not None:
-            self._save({**answer, "key": self.key}, tables or {})
+            resolved = _without_infinity(plain(scenario.resolved())) if scenario is not None else {}
+            self._save({**answer, "key": self.key, **resolved}, tables or {})
         if self.as_json:
             sys.stdout.write(json.dumps(answer, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
         else:
@@ -121,6 +129,8 @@ class Output:
     def _save(self, answer: Any, tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
         assert self.folder is not None
         try:
+            for name in OWN_FILES:  # of an earlier run; whatever else lies there is not ours
+                (self.folder / name).unlink(missing_ok=True)
             for name, rows in tables.items():
                 write_table(self.folder / name, [_flat(row) for row in rows])
             elapsed = time.monotonic() - self.started
@@ -128,6 +138,15 @@ class Output:
             write_json(self.folder / "run.json", answer)  # last: its presence says that the rest is complete
         except OSError as error:
             raise SimulatorError(f"{self.folder}: cannot be written: {error.strerror or error}") from None
+
+
+def _without_infinity(value: Any) -> Any:
+    """Write the one number of a file that may be infinite, the exponent of an overlap, as the word "inf"."""
+    if isinstance(value, dict):
+        return {key: _without_infinity(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_infinity(item) for item in value]
+    return "inf" if isinstance(value, float) and value == float("inf") else value
 
 
 def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -181,9 +200,6 @@ def prepared_folder(out: Path | None, *, force: bool, resume: bool, key: str) ->
             raise SimulatorError(f"{out}: is not empty; give --force to replace its run or --resume to continue it")
         if present and resume:
             _must_hold(out, key)
-        if force:
-            for stale in (*(out / name for name in OWN_FILES), *out.glob("figure_*.png")):
-                stale.unlink(missing_ok=True)
     except OSError as error:
         raise SimulatorError(f"{out}: cannot be written: {error.strerror or error}") from None
     return out
@@ -217,12 +233,12 @@ def collected_warnings() -> Iterator[list[warnings.WarningMessage]]:
 
 
 @contextmanager
-def request_errors() -> Iterator[None]:
-    """Turn a value that a law refuses into an error of the request: exit status 1, no traceback."""
+def request_errors(file: str | None = None) -> Iterator[None]:
+    """Turn a value that a law refuses into an error of the request, and say of which file: exit status 1, no traceback."""
     try:
         yield
-    except ValueError as error:
-        raise SimulatorError(str(error)) from None
+    except (ValueError, InfeasibleError) as error:
+        raise SimulatorError(f"{file}: {error}" if file is not None else str(error)) from None
 
 
 def footnotes(sources: Iterable[str | None]) -> dict[str, str]:
@@ -252,7 +268,11 @@ def print_table(rows: Sequence[Mapping[str, str]], *, right: Sequence[str] = (),
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for name in rows[0]:
         table.add_column(
-            label(name), justify="right" if name in right else "left", overflow="fold", no_wrap=name in ("key", "name")
+            label(name),
+            justify="right" if name in right else "left",
+            overflow="fold",
+            no_wrap=name in ("key", "name"),
+            min_width=max(len(word) for word in label(name).split()),
         )
     for row in rows:
         table.add_row(*row.values())

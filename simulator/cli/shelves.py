@@ -121,7 +121,7 @@ def profiles(kind: str | None = None, /, *, json: bool = False) -> None:
 def _workload_row(name: str) -> dict[str, Any]:
     from pathlib import Path
 
-    from simulator.scenarios.resolve import load_workload
+    from simulator.scenarios.inheritance import load_workload
 
     tree, _ = load_workload(name, Path(), [])
     law = tree["convergence"]

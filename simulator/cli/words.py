@@ -28,18 +28,20 @@ BOUND_WORDS = {
 }
 
 
-def seconds(value: float) -> str:
-    """Write a time in the unit a person would use.
+def seconds(value: float, like: float | None = None) -> str:
+    """Write a time in the unit a person would use, or in the unit of another time `like` it.
 
     Examples
     --------
     >>> seconds(0.0034), seconds(275.4), seconds(1e5), seconds(3e6)
     ('3.40 ms', '4.59 min', '27.8 h', '34.7 days')
+    >>> seconds(100.0, like=275.4)
+    '1.67 min'
     """
     if value == 0:
         return "0 s"
     for limit, unit_s, name in SCALES:
-        if value < limit:
+        if (value if like is None else like) < limit:
             return f"{value / unit_s:#.3g} {name}".replace(". ", " ")
     raise AssertionError(value)
 

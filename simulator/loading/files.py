@@ -125,14 +125,17 @@ def split_provenance(tree: Table, file: str) -> tuple[Table, dict[str, Provenanc
             verified=verified if isinstance(verified, bool) else outer.verified,
         )
 
-    def number(key: str, path: str, table: Table, outer: Provenance) -> Any:
-        for unknown in [name for name in table if name not in PROVENANCE_KEYS]:
-            hint = did_you_mean(unknown, PROVENANCE_KEYS)
-            faults.append(Fault(file, join(path, unknown), f"unknown key{hint}"))
+    def check_words(table: Table, path: str) -> None:
         for name, kind in (("source", str), ("date", str), ("verified", bool)):
             if name in table and not isinstance(table[name], kind):
                 words = {str: "a text", bool: "true or false"}[kind]
                 faults.append(Fault(file, join(path, name), f"must be {words}, got {shown(table[name])}"))
+
+    def number(key: str, path: str, table: Table, outer: Provenance) -> Any:
+        for unknown in [name for name in table if name not in PROVENANCE_KEYS]:
+            hint = did_you_mean(unknown, PROVENANCE_KEYS)
+            faults.append(Fault(file, join(path, unknown), f"unknown key{hint}"))
+        check_words(table, path)
         ends: dict[str, float] = {}
         for name in ("low", "value", "high"):
             if name in table:
@@ -150,8 +153,10 @@ def split_provenance(tree: Table, file: str) -> tuple[Table, dict[str, Provenanc
 
     def walk(key: str, path: str, item: Any, outer: Provenance) -> Any:
         if isinstance(item, dict):
-            if "value" in item:
+            if "value" in item and path:
                 return number(key, path, item, outer)
+            if path.endswith("convergence") or ".compute." in f".{path}":
+                check_words(item, path)  # these tables hold a law and its provenance side by side
             inner = inherit(item, outer)
             return {name: walk(name, join(path, name), value, inner) for name, value in item.items()}
         if isinstance(item, list) and any(isinstance(part, dict) for part in item):

@@ -167,16 +167,18 @@ def _structure_dataclass(value: Any, cls: Any) -> Any:
         except (ValueError, TypeError) as error:
             faults.append((name, str(error)))
     if faults:
-        faults += _value_faults(cls, known, fields)
-        raise TableFaults(faults)
+        raise TableFaults(faults + _value_faults(cls, known, fields, already={key.split(".")[0] for key, _ in faults}))
     try:
         return cls(**known)
-    except (ValueError, TypeError):
-        raise TableFaults(_value_faults(cls, known, fields)) from None
+    except (ValueError, TypeError) as error:
+        raise TableFaults(_value_faults(cls, known, fields, already=set()) or [("", str(error))]) from None
 
 
-def _value_faults(cls: Any, known: Table, fields: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Find every value that the constructor of `cls` refuses: each one found is replaced by a harmless one, then on."""
+def _value_faults(cls: Any, known: Table, fields: Mapping[str, Any], already: set[str]) -> list[tuple[str, str]]:
+    """Find every value that the constructor of `cls` refuses: each one found is replaced by a harmless one, then on.
+
+    Its messages begin with the name of a field. What it says of fields that are faulty `already` is not repeated.
+    """
     trial = {name: known.get(name, _harmless(field)) for name, field in fields.items()}
     faults: list[tuple[str, str]] = []
     for _ in fields:
@@ -184,11 +186,9 @@ def _value_faults(cls: Any, known: Table, fields: Mapping[str, Any]) -> list[tup
             cls(**trial)
         except (ValueError, TypeError) as error:
             name = str(error).split(" ", 1)[0]
-            if name not in trial or (faults and faults[-1][0] == name):
-                if all(name in known for name in fields if name in str(error).split()):
-                    faults.append(("", str(error)))
-                return faults
-            if name in known:
+            if name not in trial or any(name == key for key, _ in faults):
+                return faults if faults or already else [("", str(error))]
+            if name not in already:
                 faults.append((name, str(error).removeprefix(name).strip()))
             trial[name] = _harmless(fields[name])
         else:
@@ -227,7 +227,9 @@ def structure_kind(value: Any, kinds: Mapping[str, Any], *, envelope: Iterable[s
         raise ValueError(f"must be a table, got {shown(value)}")
     kind = value.get("kind", default)
     if kind is None:
-        raise TableFaults([("kind", f"is missing; one of {', '.join(kinds)}")])
+        keys = {"kind", *envelope} | {field.name for other in kinds.values() for field in dataclasses.fields(other)}
+        strange = [(key, f"unknown key{did_you_mean(key, keys)}") for key in value if key not in keys]
+        raise TableFaults([*strange, ("kind", f"is missing; one of {', '.join(kinds)}")])
     if not isinstance(kind, str) or kind not in kinds:
         near = did_you_mean(kind, kinds) if isinstance(kind, str) else ""
         near = near if "did you mean" in near else ""

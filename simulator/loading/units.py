@@ -122,12 +122,15 @@ def _known_units() -> frozenset[str]:
 @lru_cache(maxsize=512)
 def _factor(text: str, unit: str) -> float:
     """Return what one `text` (a unit as written) is in `unit`; ValueError with what to write instead."""
+    if re.fullmatch(r"[\u00b5\u03bc]s", text.strip()):
+        raise ValueError(f"unit {text.strip()!r} is not known; write 'us'")
     if not UNIT.fullmatch(text.strip()):
         raise ValueError(f"unit {text.strip()!r} is not understood; write it like {unit!r}")
     words = re.findall(r"[A-Za-z]+", text)
     for word in words:
         if word not in _known_units():
-            near = did_you_mean(word, _known_units()) if len(word) > 1 else ""
+            alike = sorted(unit for unit in _known_units() if unit.lower() in (word.lower(), word.lower().removesuffix("s")))
+            near = f"; did you mean {alike[0]!r}?" if alike else did_you_mean(word, _known_units()) if len(word) > 1 else ""
             if re.fullmatch(r"[kMGT]b(ps)?", word) or word in {"G", "Gb", "T", "M"}:
                 big = word[0] if word[0] != "b" else ""
                 near = f"; write '{big}bit/s' or '{big}B/s' for a rate, '{big}B' for a size"
@@ -200,6 +203,8 @@ def quantity(key: str, value: Any) -> float:
             number = float(value)
         except OverflowError:
             number = math.inf
+    if key == "exponent" and isinstance(value, float) and value == math.inf:
+        return number  # the one number that may be infinite: the exponent of an overlap
     if not math.isfinite(number):
         raise ValueError(f"must be a finite number, got {shown(value)}")
     if abs(number) > LARGEST_NUMBER:

@@ -111,7 +111,7 @@ class Case:
             model = TimeToConverge(
                 convergence=chosen.convergence.law,
                 compute=compute,
-                reduce=_reduce(scenario, chosen, at_hand, per_learner, per_node),
+                reduce=_reduce(scenario, index, at_hand, per_learner, per_node),
                 overlap=sections.reduce.overlap if sections.reduce is not None else _default_overlap(),
                 cross_validation=sections.cross_validation,
                 accumulation=run.accumulation,
@@ -177,6 +177,13 @@ class Case:
                 )
         if self.estimated is not None:
             warnings.warn(self.estimated, UnverifiedWarning, stacklevel=2)
+        if self.estimated is not None and np.isinf(self.model.max_local_samples):
+            warnings.warn(
+                f"nothing says how many {self.sample_unit}s the memory holds: check that a mini-batch of {batch_samples:.6g} "
+                f"fits, or give max_local_samples in {self.compute_key}",
+                UnverifiedWarning,
+                stacklevel=2,
+            )
 
 
 def _default_overlap() -> Any:
@@ -221,7 +228,7 @@ def _compute(scenario: Scenario, workload: WorkloadSection, prefix: str) -> tupl
     try:
         peak, precision = peak_flop_per_s(accelerator, entry.law.precision)
     except ValueError as error:
-        raise ScenarioError([Fault(scenario.name, f"{key}.precision", str(error))]) from None
+        raise ScenarioError([Fault(scenario.name, f"{key}.precision", str(error).removeprefix("precision "))]) from None
     per_learner = scenario.sections.cluster.accelerators_per_learner if scenario.sections.cluster else 1
     law = KneeCompute.from_flops(
         train_flop_per_sample=workload.train_flop_per_sample,
@@ -236,9 +243,10 @@ def _compute(scenario: Scenario, workload: WorkloadSection, prefix: str) -> tupl
     return law, key, entry.max_local_samples, text
 
 
-def _reduce(scenario: Scenario, workload: WorkloadSection, at_hand: int, per_learner: int, per_node: int | None) -> ReduceModel:
+def _reduce(scenario: Scenario, index: int, at_hand: int, per_learner: int, per_node: int | None) -> ReduceModel:
     """Return Delta(P) with what it takes from the cluster and the workload filled in."""
     sections = scenario.sections
+    workload = sections.workload[index]
     if sections.reduce is None:
         if sections.network is not None:
             raise NotInThisVersionError(_fabric_text(scenario))
@@ -255,7 +263,7 @@ def _reduce(scenario: Scenario, workload: WorkloadSection, at_hand: int, per_lea
     if "gradient_bytes" in own:
         if workload.gradient_bytes is None:
             rule = "is missing: this kind of [reduce] needs it"
-            raise ScenarioError([Fault(scenario.name, "workload.gradient_bytes", rule)])
+            raise ScenarioError([Fault(scenario.name, f"workload[{index}].gradient_bytes", rule)])
         context["gradient_bytes"] = workload.gradient_bytes / per_learner
     if "learners_per_node" in own and per_node is not None:
         context["learners_per_node"] = float(max(1, per_node // per_learner))

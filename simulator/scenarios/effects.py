@@ -10,6 +10,7 @@ from simulator.errors import (
     NoEffectWarning,
     NotInThisVersionError,
     NoUncertaintyWarning,
+    ScenarioError,
     SimulatorError,
     UnverifiedWarning,
 )
@@ -95,16 +96,19 @@ def keys_without_effect(scenario: Scenario, case_of: CaseOf, outcome: Outcome, u
     base = outcome(case_of(scenario))
     sections = [section for section in SHARED_SECTIONS if section != "network" and section not in untouched]
     dead: list[str] = []
-    network = scenario.tree.get("network")
-    if network is not None:
+    if scenario.tree.get("network") is not None:
         dead.append("network")  # a [network] that is read raises NotInThisVersionError before this
+    cost = scenario.sections.cost
+    if cost is not None and cost.usd_per_node_hour is None and "cost" in sections:
+        dead.append("cost")
     for path, value in values_of(scenario.tree):
         root = path.split(".")[0].split("[")[0]
         key = path.rsplit(".", 1)[-1]
         if path not in scenario.own_keys or root not in sections or key in LIMIT_KEYS:
             continue
-        changes = _variants(_number(path, value))
-        if changes and not any(_changes(scenario, path, variant, case_of, outcome, base) for variant in changes):
+        variants = _variants(_number(path, value))
+        changes = [_changes(scenario, path, variant, case_of, outcome, base) for variant in variants]
+        if any(change is False for change in changes) and not any(changes):
             dead.append(path)
     return _by_table(scenario, dead)
 
@@ -116,9 +120,14 @@ def _changes(
     case_of: CaseOf,
     outcome: Outcome,
     base: tuple[Any, ...],
-) -> bool:
+) -> bool | None:
+    """Whether a variant changes the outcome; None where it breaks a rule and so tells nothing."""
     try:
-        return outcome(case_of(scenario.with_value(path, variant))) != base
+        changed = scenario.with_value(path, variant)
+    except ScenarioError:
+        return None
+    try:
+        return outcome(case_of(changed)) != base
     except (SimulatorError, ValueError):
         return True
 
@@ -148,6 +157,7 @@ def warn_about_keys_without_effect(
         dead = keys_without_effect(scenario, case_of, outcome, untouched)
     reasons = {
         "network": "Delta comes from [reduce], whose kind is not 'fabric'",
+        "cost": "this version counts cost of kind 'cloud' with usd_per_node_hour only",
     }
     for path in dead:
         reason = reasons.get(path, "it stays the same with half and with twice the value")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from simulator.errors import InfeasibleError
 from simulator.limits import EXTRAPOLATION_FACTOR, admissible_batch_samples
 from simulator.loading import Provenance, quantity, unit_of
 from simulator.scenarios.cases import Case
@@ -115,6 +116,7 @@ def _given(scenario: Scenario, case: Case) -> Iterator[dict[str, Any]]:
         equation = EQUATIONS.get(key)
         if key == "kind":
             unit = None
+        value = "inf" if value == np.inf else value
         yield _row(path, value, unit, scenario.records.get(path), equation)
     for profile, name in ((scenario.node, "node"), (scenario.accelerator, "accelerator")):
         if profile is None:
@@ -142,7 +144,11 @@ def _consequences(case: Case) -> list[dict[str, Any]]:
             value = getattr(case.model.reduce, name)
             rows.append(_derived(f"reduce.{name}", value, unit_of(name), "from the cluster and the workload"))
     for P in sorted({1, case.learners_at_hand}):
-        (lowest, low), (highest, high) = admissible_batch_samples(case.model, case.limits, P)
+        try:
+            (lowest, low), (highest, high) = admissible_batch_samples(case.model, case.limits, P)
+        except InfeasibleError as error:
+            rows.append(_derived(f"batch_samples at {P} learners", None, "sample", str(error)))
+            continue
         for end, value, bound in (("lowest", lowest, low), ("highest", highest, high)):
             how = f"bound {bound}"
             if bound == "largest_measured":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,7 +13,6 @@ from simulator.errors import Fault, ScenarioError
 from simulator.loading import (
     Provenance,
     Table,
-    TableFaults,
     did_you_mean,
     join,
     merge,
@@ -21,10 +21,15 @@ from simulator.loading import (
     split_provenance,
     structure,
 )
-from simulator.profiles import Accelerator, Node, find, is_path, load_profile, shipped_folder
-from simulator.scenarios.rules import broken_rules
+from simulator.profiles import Accelerator, Node, find, is_file, is_path, shipped_folder
+from simulator.scenarios.inheritance import (
+    faults_of_network_names,
+    hardware_of,
+    profile_folders_of,
+    with_workload_profiles,
+)
+from simulator.scenarios.rules import broken_rules, dotted
 from simulator.scenarios.sections import ScenarioFile
-from simulator.scenarios.workload_section import WorkloadSection, in_papers_letters
 
 __all__ = ["Scenario", "load_scenario"]
 
@@ -67,6 +72,15 @@ class Scenario:
     hardware_records: Mapping[str, Provenance]
     option: str | None = None
 
+    def resolved(self) -> dict[str, Any]:
+        """Return what the answer was computed from: the scenario with its profiles laid in, and the hardware."""
+        hardware = {
+            kind: dataclasses.asdict(profile)
+            for kind, profile in (("node", self.node), ("accelerator", self.accelerator))
+            if profile is not None
+        }
+        return {"scenario": {"sections": self.tree, "hardware": hardware}}
+
     def with_value(self, path: str, value: Any) -> Scenario:
         """Return the scenario with the value at a dotted key replaced; ScenarioError where it breaks a rule."""
         tree = _with_value(self.tree, path, value)
@@ -101,8 +115,8 @@ def load_scenario(name: str, *, option: str | None = None, overrides: Table | No
         With every fault: file, key, rule, value, nearest known key.
     """
     try:
-        path = Path(name) if is_path(name) or Path(name).is_file() else find("scenarios", name)
-    except (ValueError, OSError) as error:
+        path = Path(name) if is_path(name) or is_file(Path(name)) else find("scenarios", name)
+    except ValueError as error:
         raise ScenarioError([Fault(name, "", str(error))]) from None
     file = f"scenarios/{path.name}" if path.parent == shipped_folder("scenarios") else str(path)
     tree, records, faults = split_provenance(read_toml(path, file), file)
@@ -116,6 +130,7 @@ def load_scenario(name: str, *, option: str | None = None, overrides: Table | No
     except ScenarioError as error:
         faults += error.faults
     faults += _option_faults(file, path.parent, tree, records, known=faults)
+    faults += _sweep_faults(file, path.parent, tree, records, known=faults)
     if option is not None and isinstance(tree.get("option", []), list):
         try:
             tree, records = _lay_option(tree, records, option, file)
@@ -138,16 +153,16 @@ def _gathered(faults: list[Fault]) -> ScenarioError:
 
 def _checked(file: str, folder: Path, tree: Table, records: dict[str, Provenance], own_keys: frozenset[str]) -> Scenario:
     """Lay the profiles in, structure, and apply the rules; ScenarioError with every fault."""
-    folders, faults = _profile_folders(tree, folder, file)
-    tree, records, more = _with_workload_profiles(tree, records, folder, folders, file)
+    folders, faults = profile_folders_of(tree, folder, file)
+    tree, records, more = with_workload_profiles(tree, records, folder, folders, file)
     faults += more
     sections: ScenarioFile | None = None
     try:
         sections = structure(tree, ScenarioFile, file=file)
     except ScenarioError as error:
         faults += [Fault(_file_of(fault.key, records, file), fault.key, fault.rule) for fault in error.faults]
-    node, accelerator, hardware_records, more = _hardware(tree, folder, folders, file)
-    faults += more + _network_names(tree, folder, folders, file)
+    node, accelerator, hardware_records, more = hardware_of(tree, folder, folders, file)
+    faults += more + faults_of_network_names(tree, folder, folders, file)
     if sections is None:
         raise ScenarioError(faults)
     scenario = Scenario(
@@ -170,138 +185,6 @@ def _checked(file: str, folder: Path, tree: Table, records: dict[str, Provenance
 def _file_of(key: str, records: Mapping[str, Provenance], default: str) -> str:
     """Return the file that gives the value at `key`."""
     return records[key].file if key in records else default
-
-
-def _profile_folders(tree: Table, folder: Path, file: str) -> tuple[list[Path], list[Fault]]:
-    folders, faults = [], []
-    listed = tree.get("profiles", [])
-    for i, name in enumerate(listed if isinstance(listed, list) else []):
-        if isinstance(name, str) and "\0" not in name:
-            folders.append(folder / name)
-            if not folders[-1].is_dir():
-                faults.append(Fault(file, f"profiles[{i}]", f"must be a folder beside the file, got {name!r}"))
-    return folders, faults
-
-
-def _with_workload_profiles(
-    tree: Table, records: dict[str, Provenance], folder: Path, folders: list[Path], file: str
-) -> tuple[Table, dict[str, Provenance], list[Fault]]:
-    """Lay each [[workload]] over the profile that it uses."""
-    listed = tree.get("workload")
-    if not isinstance(listed, list):
-        return tree, records, []
-    laid, faults, records = [], [], dict(records)
-    for i, own in enumerate(listed):
-        use = own.get("use") if isinstance(own, dict) else None
-        if not isinstance(use, str):
-            laid.append(own)
-            continue
-        prefix = f"workload[{i}]"
-        try:
-            profile, profile_records = load_workload(use, folder, folders)
-        except ValueError as error:
-            faults.append(Fault(file, f"{prefix}.use", str(error)))
-            continue
-        except ScenarioError as error:
-            faults += error.faults
-            continue
-        for key, record in profile_records.items():
-            records.setdefault(join(prefix, key), record)
-        laid.append(_lay_workload(profile, own))
-    return {**tree, "workload": laid}, records, faults
-
-
-def load_workload(name: str, folder: Path, folders: list[Path]) -> tuple[Table, dict[str, Provenance]]:
-    """Load and check a workload profile; return its plain table and provenance.
-
-    Raises
-    ------
-    ValueError
-        If there is no such workload.
-    ScenarioError
-        With every fault of its file.
-    """
-    path = find("workloads", name, beside=folder, profile_folders=folders)
-    shipped = shipped_folder("scenarios") / "workloads"
-    file = f"scenarios/workloads/{path.name}" if path.parent == shipped else str(path)
-    plain, records, faults = split_provenance(read_toml(path, file), file)
-    try:
-        structure(plain, WorkloadSection, file=file)
-    except ScenarioError as error:
-        raise ScenarioError([*faults, *error.faults]) from None
-    if faults:
-        raise ScenarioError(faults)
-    return plain, records
-
-
-def _lay_workload(profile: Table, own: Table) -> Table:
-    base, over = profile.get("convergence"), own.get("convergence")
-    if isinstance(base, dict) and isinstance(over, dict):
-        try:
-            base = in_papers_letters(base)
-        except TableFaults:
-            return merge(profile, own)
-        base, over = dict(base), dict(over)
-        if "alpha_samples" not in over and "n_inf_updates" not in over:
-            for theirs, ours in (("s_min_updates", "n_inf_updates"), ("e_min_samples", "alpha_samples")):
-                if theirs in over:
-                    over[ours] = over.pop(theirs)
-        if "critical_batch_samples" in over and over.get("kind", base.get("kind")) == base.get("kind"):
-            base.pop("alpha_samples", None)
-        return merge({**profile, "convergence": base}, {**own, "convergence": over})
-    return merge(profile, own)
-
-
-def _hardware(
-    tree: Table, folder: Path, folders: list[Path], file: str
-) -> tuple[Node | None, Accelerator | None, dict[str, Provenance], list[Fault]]:
-    """Load the profiles that [cluster] names."""
-    cluster = tree.get("cluster")
-    if not isinstance(cluster, dict):
-        return None, None, {}, []
-    node: Node | None = None
-    accelerator: Accelerator | None = None
-    records: dict[str, Provenance] = {}
-    faults: list[Fault] = []
-    wanted = cluster.get("accelerator")
-    for kind, name, key in (("nodes", cluster.get("node"), "node"), ("accelerators", wanted, "accelerator")):
-        profile_name = node.accelerator if kind == "accelerators" and node is not None and name is None else name
-        if not isinstance(profile_name, str):
-            continue
-        try:
-            profile, provenance = load_profile(kind, profile_name, beside=folder, profile_folders=folders)
-        except ValueError as error:
-            faults.append(Fault(file, f"cluster.{key}", str(error)))
-            continue
-        except ScenarioError as error:
-            faults += error.faults
-            continue
-        records.update({join(key, name): record for name, record in provenance.items()})
-        if kind == "nodes":
-            node = profile
-        else:
-            accelerator = profile
-    return node, accelerator, records, faults
-
-
-def _network_names(tree: Table, folder: Path, folders: list[Path], file: str) -> list[Fault]:
-    """Check that the profiles and the file that [network] names exist."""
-    network = tree.get("network")
-    if not isinstance(network, dict):
-        return []
-    faults = []
-    for key in ("host_link", "upper_link", "inner_link", "switch"):
-        name = network.get(key)
-        if isinstance(name, str):
-            try:
-                kind = "switches" if key == "switch" else "networks"
-                find(kind, name, beside=folder, profile_folders=folders)
-            except (ValueError, OSError) as error:
-                faults.append(Fault(file, f"network.{key}", str(error)))
-    name = network.get("file")
-    if isinstance(name, str) and ("\0" in name or not (folder / name).is_file()):
-        faults.append(Fault(file, "network.file", f"must name a file beside the scenario, got {shown(name)}"))
-    return faults
 
 
 def _lay_option(tree: Table, records: dict[str, Provenance], option: str, file: str) -> tuple[Table, dict[str, Provenance]]:
@@ -354,6 +237,26 @@ def _option_faults(file: str, folder: Path, tree: Table, records: dict[str, Prov
     return faults
 
 
+def _sweep_faults(file: str, folder: Path, tree: Table, records: dict[str, Provenance], known: list[Fault]) -> list[Fault]:
+    """Check every value of [sweep] in its place, one at a time."""
+    sweep = tree.get("sweep")
+    faults: list[Fault] = []
+    already = {(fault.key, fault.rule) for fault in known}
+    for key, values in dotted(sweep) if isinstance(sweep, dict) else ():
+        if any(fault.key == f"sweep.{key}" for fault in known) or not isinstance(values, list):
+            continue
+        base = {name: value for name, value in tree.items() if name not in ("option", "sweep")}
+        for value in values:
+            try:
+                _checked(file, folder, _with_value(base, key, value), records, frozenset())
+            except ScenarioError as error:
+                new = [fault for fault in error.faults if (fault.key, fault.rule) not in already]
+                faults += [Fault(file, f"sweep.{key}", fault.rule) for fault in new]
+            except (KeyError, IndexError, TypeError):
+                faults.append(Fault(file, f"sweep.{key}", "leads nowhere in this file"))
+    return faults
+
+
 def _with_value(tree: Any, path: str, value: Any) -> Any:
     """Return a copy of a nested table with the value at a dotted key replaced."""
     parts: list[Any] = [name or int(index) for name, index in PATH_PART.findall(path)]
@@ -364,6 +267,6 @@ def _with_value(tree: Any, path: str, value: Any) -> Any:
         part = parts[at]
         if isinstance(part, int):
             return [changed(inner, at + 1) if i == part else inner for i, inner in enumerate(item)]
-        return {**item, part: changed(item[part], at + 1)}
+        return {**item, part: changed(item.get(part, {}), at + 1)}
 
     return changed(tree, 0)

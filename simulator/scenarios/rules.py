@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 from simulator.errors import Fault
@@ -14,7 +15,7 @@ from simulator.scenarios.cluster_sections import FabricReduce, NetworkSection
 if TYPE_CHECKING:
     from simulator.scenarios.resolve import Scenario
 
-__all__ = ["accelerators_at_hand", "broken_rules", "learners_at_hand"]
+__all__ = ["accelerators_at_hand", "broken_rules", "dotted", "learners_at_hand"]
 
 
 def accelerators_at_hand(scenario: Scenario) -> int | None:
@@ -44,7 +45,8 @@ def broken_rules(scenario: Scenario) -> list[Fault]:
     found += _network(scenario)
     found += _cost(scenario)
     found += _run(scenario)
-    found += _sweep_and_crossovers(scenario)
+    found += _sweep(scenario)
+    found += _crossovers(scenario)
     found += _jobs(scenario)
     return [Fault(scenario.name, key, rule) for key, rule in found]
 
@@ -146,12 +148,13 @@ def _run(scenario: Scenario) -> list[tuple[str, str]]:
         key = f"run.batch_samples[{i}]" if isinstance(run.batch_samples, tuple) else "run.batch_samples"
         if isinstance(M, float):
             faults += [(key, rule) for rule in _given_batch(scenario, M, learners, whole)]
-    if sections.simulate is not None and isinstance(sections.simulate.batch_samples, float) and at_hand is not None:
-        M = sections.simulate.batch_samples
-        P = sections.simulate.learners if isinstance(sections.simulate.learners, int) else at_hand
+    if sections.simulate is not None and at_hand is not None:
+        M, P = sections.simulate.batch_samples, sections.simulate.learners
+        P = P if isinstance(P, int) else at_hand
         if at_hand < P:
             faults.append(("simulate.learners", f"must be <= the {at_hand} learners of the cluster, got {P}"))
-        faults += [("simulate.batch_samples", rule) for rule in _given_batch(scenario, M, [("simulate", P)], whole=True)]
+        elif isinstance(M, float):
+            faults += [("simulate.batch_samples", rule) for rule in _given_batch(scenario, M, [("simulate", P)], whole=True)]
     return faults
 
 
@@ -159,14 +162,14 @@ def _given_batch(scenario: Scenario, M: float, learners: list[tuple[str, int]], 
     """Return the rules that a given mini-batch breaks."""
     rules = []
     if whole and int(M) != M:
-        rules.append(f"must be a whole number of samples (or set whole_samples = false), got {M:g}")
+        rules.append(f"must be a whole number of samples (or set whole_samples = false), got {M:.12g}")
     most = max((P for _, P in learners), default=1)
     if most > M:
-        rules.append(f"must be >= the {most} learners, each needs a sample, got {M:g}")
+        rules.append(f"must be >= the {most} learners, each needs a sample, got {M:.12g}")
     fewest = min((P for _, P in learners), default=1)
     for workload in scenario.sections.workload:
         if workload.data_set_samples is not None and workload.data_set_samples < M:
-            rules.append(f"must be <= data_set_samples = {workload.data_set_samples:g}, got {M:g}")
+            rules.append(f"must be <= data_set_samples = {workload.data_set_samples:.12g}, got {M:.12g}")
         entry = _entry(scenario, workload)
         limit = entry.max_local_samples if entry is not None else None
         accumulation = scenario.sections.run.accumulation
@@ -174,14 +177,14 @@ def _given_batch(scenario: Scenario, M: float, learners: list[tuple[str, int]], 
         if learners and (math.ceil(M / fewest) if whole else M / fewest) > most_local:
             micro_batches = f" x accumulation = {accumulation}" if accumulation != 1 else ""
             rules.append(
-                f"must be <= {most_local * fewest:g} = {fewest} learners x max_local_samples = {limit:g}{micro_batches}, "
-                f"got {M:g}"
+                f"must be <= {most_local * fewest:.12g} = {fewest} learners x max_local_samples = {limit:.12g}{micro_batches}, "
+                f"got {M:.12g}"
             )
         lowest, highest = workload.convergence.law.batch_samples_range
         if highest * (1 + 1e-12) < M:
-            rules.append(f"must be <= {highest:.6g}, where N_Update reaches 1 and the law ends, got {M:g}")
+            rules.append(f"must be <= {highest:.6g}, where N_Update reaches 1 and the law ends, got {M:.12g}")
         if lowest * (1 - 1e-12) > M:
-            rules.append(f"must be >= {lowest:.6g}, the smallest mini-batch of the law, got {M:g}")
+            rules.append(f"must be >= {lowest:.6g}, the smallest mini-batch of the law, got {M:.12g}")
     return rules
 
 
@@ -198,9 +201,9 @@ SWEEPABLE = (
 )  # fmt: skip
 
 
-def _sweep_and_crossovers(scenario: Scenario) -> list[tuple[str, str]]:
+def _sweep(scenario: Scenario) -> list[tuple[str, str]]:
     faults: list[tuple[str, str]] = []
-    for key, values in _dotted(scenario.sections.sweep):
+    for key, values in dotted(scenario.sections.sweep):
         root = key.split(".")[0].split("[")[0]
         if not isinstance(values, list) or not values:
             faults.append((f"sweep.{key}", f"must be a list of values, got {values!r}"))
@@ -209,11 +212,28 @@ def _sweep_and_crossovers(scenario: Scenario) -> list[tuple[str, str]]:
     return faults
 
 
-def _dotted(table: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+LINK_VARIABLE = re.compile(r"(host|upper|inner)_link\.(bandwidth_bytes_per_s|latency_s)")
+
+
+def _crossovers(scenario: Scenario) -> list[tuple[str, str]]:
+    compare = scenario.sections.compare
+    faults = []
+    for i, name in enumerate(compare.crossovers if compare is not None else ()):
+        known = name in ("learners", "batch_samples") or LINK_VARIABLE.fullmatch(name) or name.split(".")[0] in SWEEPABLE[:-1]
+        if not known:
+            words = ("learners", "batch_samples", "host_link.bandwidth_bytes_per_s", "host_link.latency_s")
+            rule = f"must be learners, batch_samples, host_link.bandwidth_bytes_per_s or a key of a section, got {name!r}"
+            near = did_you_mean(name, words)
+            faults.append((f"compare.crossovers[{i}]", rule + (near if "did you mean" in near else "")))
+    return faults
+
+
+def dotted(table: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Return the values of nested tables by dotted key."""
     flat: list[tuple[str, Any]] = []
     for key, value in table.items():
         path = f"{prefix}.{key}" if prefix else key
-        flat += _dotted(value, path) if isinstance(value, dict) else [(path, value)]
+        flat += dotted(value, path) if isinstance(value, dict) else [(path, value)]
     return flat
 
 

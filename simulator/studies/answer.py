@@ -171,8 +171,8 @@ def _given(model: TimeToConverge, limits: Limits, M: float, P: float) -> Optimum
         law_end = model.convergence.batch_samples_range[1]
         is_table = hasattr(model.convergence, "updates_at") or law_end > highest * (1 + 1e-9)
         why = {
-            "memory": f"a learner's memory holds {model.max_local_samples:g} samples; accumulate gradients or add learners",
-            "data_set": "the data set has no more samples",
+            "memory": f"max_local_samples = {model.max_local_samples:g} per learner; accumulate gradients or add learners",
+            "data_set": "data_set_samples: the data set has no more",
         }.get(high, "the measured table ends there" if is_table else "there the law reaches one update and ends")
         raise InfeasibleError(f"batch_samples must be <= {highest:.6g} for {P:g} learners ({why}), got {M:g}")
     T = float(model.converge_time_s(M, P))

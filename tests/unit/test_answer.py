@@ -93,14 +93,14 @@ def test_slower_than_one_learner_is_a_warning() -> None:
             {"max_local_samples": 8},
             Limits(),
             64,
-            r"^batch_samples must be <= 32 for 4 learners \(a learner's memory holds 8 samples; accumulate gradients or add "
+            r"^batch_samples must be <= 32 for 4 learners \(max_local_samples = 8 per learner; accumulate gradients or add "
             r"learners\), got 64$",
         ),
         (
             {},
             Limits(data_set_samples=50),
             64,
-            r"^batch_samples must be <= 50 for 4 learners \(the data set has no more samples\), got 64$",
+            r"^batch_samples must be <= 50 for 4 learners \(data_set_samples: the data set has no more\), got 64$",
         ),
         (
             {"convergence": InverseLaw(n_inf_updates=0, alpha_samples=32)},

@@ -93,7 +93,10 @@ def test_gamma_is_estimated_from_flops_where_nobody_timed_it(tmp_path: Path) -> 
     assert found.estimated == (
         "compute time on h100-sxm is estimated, not measured: 50% of the bf16 peak gives 4.853e-05 s per image"
     )
-    with pytest.warns(UserWarning, match="estimated, not measured"):
+    with (
+        pytest.warns(UserWarning, match="nothing says how many images the memory holds"),
+        pytest.warns(UserWarning, match="estimated, not measured"),
+    ):
         found.warn_about(256)
 
 

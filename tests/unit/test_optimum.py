@@ -125,12 +125,13 @@ def test_admissible_range_names_both_ends() -> None:
             {},
             Limits(data_set_samples=3),
             "^no mini-batch is admissible for 4 learners: one sample per learner asks for at least 4 samples, the data set "
-            "allows at most 3; use fewer learners or move one of the two$",
+            r"\(data_set_samples\) allows at most 3; use fewer learners, or move data_set_samples$",
         ),
         (
             {"max_local_samples": 8},
             Limits(min_batch_samples=64),
-            r"min_batch_samples asks for at least 64 samples, the memory \(8 samples per learner\) allows at most 32",
+            r"min_batch_samples asks for at least 64 samples, the memory \(max_local_samples = 8 per learner\) "
+            "allows at most 32",
         ),
         (
             {"rounding": "whole", "accumulation": 2},
@@ -236,7 +237,7 @@ def test_best_learners_looks_only_at_the_candidates() -> None:
 
 
 def test_best_learners_refuses_where_none_is_feasible() -> None:
-    with pytest.raises(InfeasibleError, match=r"^no mini-batch is admissible for 1 learners: min_batch_samples asks"):
+    with pytest.raises(InfeasibleError, match=r"^no mini-batch is admissible for 1 learner: min_batch_samples asks"):
         best_learners(model(max_local_samples=4), Limits(min_batch_samples=64), 8)
 
 

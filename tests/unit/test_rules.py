@@ -287,7 +287,7 @@ def test_all_rules_are_reported_at_once(tmp_path: Path) -> None:
     assert all(any(line.startswith(start) for line in found) for start in starts), found
 
 
-def test_a_fault_of_a_section_hides_no_fault_of_a_rule(tmp_path: Path) -> None:
+def test_a_fault_of_one_section_hides_no_fault_of_another(tmp_path: Path) -> None:
     found = faults(tmp_path, "[run]\nlearners = 17\nminimum = 3\n", ("seed = 7", "seed = -7"))
     assert any(line.startswith("run.minimum: unknown key") for line in found)
     assert any(line.startswith("seed: ") for line in found)
