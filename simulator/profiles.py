@@ -33,13 +33,31 @@ PRECISIONS = ("bf16", "fp32")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Accelerator:
-    """A GPU or like chip: dense peaks, memory, power."""
+class Profile:
+    """What every hardware profile says of itself.
+
+    Parameters
+    ----------
+    name, title : str
+        Its id (the name of its file) and what people call it.
+    source, date, verified, notes : optional
+        Where its figures come from, as of when, whether somebody checked them, and what else to know.
+    """
 
     name: str
     title: str
-    memory_bytes: float
     schema: Literal[1] = 1
+    source: str | None = None
+    date: str | None = None
+    verified: bool | None = None
+    notes: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accelerator(Profile):
+    """A GPU or like chip: dense peaks, memory, power."""
+
+    memory_bytes: float
     vendor: str | None = None
     released: str | None = None
     unit: str = "gpu"
@@ -49,10 +67,6 @@ class Accelerator:
     fp8_flop_per_s: float | None = None
     memory_bandwidth_bytes_per_s: float | None = None
     power_w: float | None = None
-    source: str | None = None
-    date: str | None = None
-    verified: bool | None = None
-    notes: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("memory_bytes", "memory_bandwidth_bytes_per_s", "power_w", *_PEAKS):
@@ -64,23 +78,16 @@ _PEAKS = ("fp32_flop_per_s", "tf32_flop_per_s", "bf16_flop_per_s", "fp8_flop_per
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
+class Node(Profile):
     """A server: accelerators and NICs in one box."""
 
-    name: str
-    title: str
     accelerator: str
     accelerators: int
-    schema: Literal[1] = 1
     nics: int | None = None
     nic_bandwidth_bytes_per_s: float | None = None
     inner_bandwidth_bytes_per_s: float | None = None
     inner_latency_s: float | None = None
     power_w: float | None = None
-    source: str | None = None
-    date: str | None = None
-    verified: bool | None = None
-    notes: str | None = None
 
     def __post_init__(self) -> None:
         whole("accelerators", self.accelerators)
@@ -94,21 +101,14 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Network:
+class Network(Profile):
     """A generation of links: line rate of a port, what of it transfers get, latency."""
 
-    name: str
-    title: str
     bandwidth_bytes_per_s: float
-    schema: Literal[1] = 1
     kind: Literal["ethernet", "roce", "infiniband", "nvlink", "pcie", "custom"] = "custom"
     usable_bandwidth_bytes_per_s: float | None = None
     latency_s: float | None = None
     latency_kind: str | None = None
-    source: str | None = None
-    date: str | None = None
-    verified: bool | None = None
-    notes: str | None = None
 
     def __post_init__(self) -> None:
         positive("bandwidth_bytes_per_s", self.bandwidth_bytes_per_s)
@@ -120,22 +120,15 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Switch:
+class Switch(Profile):
     """A switch: ports, rate and latency."""
 
-    name: str
-    title: str
     radix: int
     port_bandwidth_bytes_per_s: float
-    schema: Literal[1] = 1
     vendor: str | None = None
     fabric: str | None = None
     latency_s: float | None = None
     power_w: float | None = None
-    source: str | None = None
-    date: str | None = None
-    verified: bool | None = None
-    notes: str | None = None
 
     def __post_init__(self) -> None:
         whole("radix", self.radix, lowest=2)
@@ -146,7 +139,6 @@ class Switch:
             positive("power_w", self.power_w)
 
 
-Profile = Accelerator | Node | Network | Switch
 PROFILE_KINDS: Mapping[str, type[Any]] = {
     "accelerators": Accelerator,
     "nodes": Node,
