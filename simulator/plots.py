@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.errors import Fault, ScenarioError
-from simulator.tables import label, read_table
+from simulator.tables import label, read_table, time_unit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,22 +64,32 @@ def plot_time_to_converge(table: pd.DataFrame, answer: dict[str, Any], ax: Axes 
     """
     ax = _axes(ax)
     M, T = answer["batch_samples"], answer["converge_time_s"]
+    unit_s, unit = time_unit(T)
+    curve = table["converge_time_s"] / unit_s
     low, high = answer["flat_range_samples"]
     ax.axvspan(low, high, color="C2", alpha=0.15, lw=0, label="within 5 % of the best")
     interval = answer.get("converge_time_s_interval90")
     if interval is not None:
         ax.fill_between(
             table["batch_samples"],
-            table["converge_time_s"] * interval[0] / T,
-            table["converge_time_s"] * interval[1] / T,
+            curve * interval[0] / T,
+            curve * interval[1] / T,
             color="C0",
             alpha=0.18,
             lw=0,
             label="90 % of runs (relative width at the answer)",
         )
-    ax.plot(table["batch_samples"], table["converge_time_s"], color="C0", label="model")
-    ax.plot([M], [T], marker="D", color="C3", ls="none", label=f"answer: {M:,.6g} samples, {T:,.4g} s", zorder=5)
-    ax.set(xscale="log", yscale="log", xlabel=label("batch_samples"), ylabel=label("converge_time_s"))
+    ax.plot(table["batch_samples"], curve, color="C0", label="model")
+    ax.plot(
+        [M],
+        [T / unit_s],
+        marker="D",
+        color="C3",
+        ls="none",
+        label=f"answer: {M:,.6g} samples, {T / unit_s:,.3g} {unit}",
+        zorder=5,
+    )
+    ax.set(xscale="log", yscale="log", xlabel=label("batch_samples"), ylabel=f"time to converge ({unit})")
     ax.set_title(f"Time to converge on {answer['learners']:,.0f} learners")
     ax.legend(frameon=True, framealpha=0.9, edgecolor="none")
     _plain_ticks(ax)
@@ -117,10 +127,12 @@ def plot_scaling(table: pd.DataFrame, column: str = "converge_time_s", ax: Axes 
         Where to draw.
     """
     ax = _axes(ax)
+    unit_s, unit = time_unit(float(table[column].median())) if column == "converge_time_s" else (1.0, "")
     for scaling, (color, marker, line) in SCALING_LINES.items():
         rows = table[table["scaling"] == scaling].dropna(subset=[column])
-        ax.plot(rows["learners"], rows[column], color=color, marker=marker, ls=line, label=scaling)
-    ax.set(xlabel=label("learners"), ylabel=label(column))
+        hollow = {"markerfacecolor": "none", "markersize": 10} if scaling == "weak" else {}  # seen where it equals optimal
+        ax.plot(rows["learners"], rows[column] / unit_s, color=color, marker=marker, ls=line, label=scaling, **hollow)
+    ax.set(xlabel=label("learners"), ylabel=f"time to converge ({unit})" if unit else label(column))
     ax.set_xscale("log", base=2)
     if column == "efficiency":
         ax.set_ylim(bottom=0.0)

@@ -16,7 +16,7 @@ from simulator.errors import Fault, ScenarioError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "frame", "label", "plain", "read_json", "read_table", "write_json", "write_table"]
+__all__ = ["COLUMNS", "frame", "label", "plain", "read_json", "read_table", "time_unit", "write_json", "write_table"]
 
 COLUMNS: dict[str, tuple[str, str]] = {
     "batch_samples": ("batch (all learners)", "samples"),
@@ -53,6 +53,30 @@ def label(column: str) -> str:
     if not unit:
         return words
     return f"{words}, {unit}" if words.endswith(")") else f"{words} ({unit})"
+
+
+TIME_UNITS = (
+    (1e-6, 1e-9, "ns"),
+    (1e-3, 1e-6, "us"),
+    (1.0, 1e-3, "ms"),
+    (120.0, 1.0, "s"),
+    (120 * 60.0, 60.0, "min"),
+    (72 * 3600.0, 3600.0, "h"),
+    (730 * 86400.0, 86400.0, "days"),
+    (float("inf"), 365.25 * 86400.0, "years"),
+)
+"""Times below (seconds) are written in a unit of (seconds), called (name)."""
+
+
+def time_unit(time_s: float) -> tuple[float, str]:
+    """Return the unit that a person would write a time in: its seconds and its name.
+
+    Examples
+    --------
+    >>> time_unit(275.4)
+    (60.0, 'min')
+    """
+    return next((unit_s, name) for limit_s, unit_s, name in TIME_UNITS if time_s < limit_s)
 
 
 def plain(value: Any) -> Any:

@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["BOUND_WORDS", "figure", "number", "percent", "seconds"]
+from simulator.tables import time_unit
 
-SCALES = (
-    (1e-6, 1e-9, "ns"),
-    (1e-3, 1e-6, "us"),
-    (1.0, 1e-3, "ms"),
-    (120.0, 1.0, "s"),
-    (120 * 60.0, 60.0, "min"),
-    (72 * 3600.0, 3600.0, "h"),
-    (730 * 86400.0, 86400.0, "days"),
-    (float("inf"), 365.25 * 86400.0, "years"),
-)
+__all__ = ["BOUND_WORDS", "figure", "number", "percent", "seconds"]
 
 BOUND_WORDS = {
     "knee": "the knee of the compute unit",
@@ -40,10 +31,8 @@ def seconds(value: float, like: float | None = None) -> str:
     """
     if value == 0:
         return "0 s"
-    for limit, unit_s, name in SCALES:
-        if (value if like is None else like) < limit:
-            return f"{value / unit_s:#.3g} {name}".replace(". ", " ")
-    raise AssertionError(value)
+    unit_s, name = time_unit(value if like is None else like)
+    return f"{value / unit_s:#.3g} {name}".replace(". ", " ")
 
 
 def number(value: float | int | None) -> str:
