@@ -130,7 +130,9 @@ def plot_scaling(table: pd.DataFrame, column: str = "converge_time_s", ax: Axes 
     unit_s, unit = time_unit(float(table[column].median())) if column == "converge_time_s" else (1.0, "")
     for scaling, (color, marker, line) in SCALING_LINES.items():
         rows = table[table["scaling"] == scaling].dropna(subset=[column])
-        hollow = {"markerfacecolor": "none", "markersize": 10} if scaling == "weak" else {}  # seen where it equals optimal
+        hollow: dict[str, Any] = (
+            {"markerfacecolor": "none", "markersize": 10} if scaling == "weak" else {}
+        )  # seen where it equals optimal
         ax.plot(rows["learners"], rows[column] / unit_s, color=color, marker=marker, ls=line, label=scaling, **hollow)
     ax.set(xlabel=label("learners"), ylabel=f"time to converge ({unit})" if unit else label(column))
     ax.set_xscale("log", base=2)
