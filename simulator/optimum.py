@@ -15,7 +15,16 @@ from simulator.quantities import FloatArray, ceil_whole
 from simulator.search import LARGEST_SEARCHED_SAMPLES, fastest_real, fastest_whole, relaxed
 from simulator.time_to_converge import TimeToConverge
 
-__all__ = ["Branch", "Limits", "Optimum", "admissible_batch_samples", "best_batch", "best_learners", "flat_range"]
+__all__ = [
+    "LARGEST_TRIED_LEARNERS",
+    "Branch",
+    "Limits",
+    "Optimum",
+    "admissible_batch_samples",
+    "best_batch",
+    "best_learners",
+    "flat_range",
+]
 
 Branch = Literal["interior", "knee", "bound"]
 
@@ -152,8 +161,13 @@ def best_learners(
             break
         grid = finer
         best, place = _fastest(model, limits, grid)
-    if best.branch != "bound" and best.learners == max_learners and max_learners > 1:
-        return replace(best, bound="learners")
+    if candidates is None and best.branch != "bound" and best.learners == max_learners:
+        try:
+            one_more = best_batch(model, limits, max_learners + 1)
+        except InfeasibleError:
+            return best
+        if one_more.converge_time_s < best.converge_time_s:
+            return replace(best, bound="learners")
     return best
 
 

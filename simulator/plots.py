@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DRAWN", "draw_run", "plot_scaling", "plot_time_to_converge", "plot_update"]
 
-DRAWN = ("run", "scale")
+DRAWN = ("run", "optimum", "scale")
 """Commands whose saved runs have figures."""
 BATCH_COLUMNS = ("batch_samples", "updates", "update_time_s", "reduce_time_s", "converge_time_s")
 STYLE = Path(__file__).with_name("learnersim.mplstyle")

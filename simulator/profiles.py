@@ -38,14 +38,16 @@ class Profile:
 
     Parameters
     ----------
-    name, title : str
-        Its id (the name of its file) and what people call it.
+    name : str
+        Its id: the name of its file.
+    title : str, optional
+        What people call it.
     source, date, verified, notes : optional
         Where its figures come from, as of when, whether somebody checked them, and what else to know.
     """
 
     name: str
-    title: str
+    title: str | None = None
     schema: Literal[1] = 1
     source: str | None = None
     date: str | None = None

@@ -150,8 +150,13 @@ def fastest_whole(model: TimeToConverge, P: float, lowest: float, highest: float
     if model.rounding == "whole":
         corners = np.concatenate([np.floor(corners), ceil_whole(corners)])
     candidates = np.unique(np.concatenate([local * P, corners]))
-    if np.isfinite(model.input_samples_per_s):  # then fewer samples at the same whole updates can be faster
-        candidates = np.unique(np.concatenate([candidates, _smallest_for_their_updates(model, real(), lowest, highest)]))
+    slow_input = np.isfinite(model.input_samples_per_s)
+    if slow_input or last - first > LARGEST_ENUMERATION:  # few samples more can save an update, or cost without saving one
+        middle = real()
+        fewest = _smallest_for_their_updates(model, middle, lowest, highest)
+        even = P * ceil_whole(fewest / P)
+        near = np.floor(middle) + np.arange(-200.0, 201.0) if slow_input else even
+        candidates = np.unique(np.concatenate([candidates, fewest, even, near]))
     candidates = candidates[(candidates >= lowest) & (candidates <= highest)]
     return float(candidates[int(np.argmin(model.converge_time_s(candidates, P)))])
 

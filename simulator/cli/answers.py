@@ -130,7 +130,7 @@ def optimum_keys(model: TimeToConverge, found: Answer) -> dict[str, Any]:
     return {**keys, "rounding": model.rounding, **_law_keys(model)}
 
 
-def limited_by(found: Answer, model: TimeToConverge, unit: str) -> str:
+def limited_by(found: Answer, model: TimeToConverge, unit: str, memory_source: str | None = None) -> str:
     """Say in words what limits an answer."""
     if found.branch is None:
         ratio = found.converge_time_s / found.best_converge_time_s
@@ -144,6 +144,7 @@ def limited_by(found: Answer, model: TimeToConverge, unit: str) -> str:
     words = BOUND_WORDS[found.bound]
     if found.bound == "memory":
         words += f": {number(model.max_local_samples)} {unit}s per learner"
+        words += f" ({memory_source})" if memory_source else ""
     if found.bound == "knee" and hasattr(model.compute, "knee_samples"):
         words += f": {number(model.compute.knee_samples)} {unit}s per learner"
     if found.bound == "learners":
@@ -183,7 +184,7 @@ def print_run(title: str, best: Solved, rows: Sequence[Solved]) -> None:
     lines = [
         title,
         "",
-        f"{time}{between}{estimated}; {limited_by(found, case.model, unit)}; {shares_in_words(found)}",
+        f"{time}{between}{estimated}; {limited_by(found, case.model, unit, case.memory_source)}; {shares_in_words(found)}",
         "",
     ]
     low, high = found.flat_range_samples
@@ -255,8 +256,8 @@ def print_optimum(title: str, model: TimeToConverge, found: Answer) -> None:
     low, high = found.flat_range_samples
     lines = [title, ""] if title else []
     lines += [
-        f"{seconds(found.converge_time_s)} at batch (all learners) {number(found.batch_samples)} on {number(found.learners)} "
-        f"learners; {limited_by(found, model, 'sample')}; {shares_in_words(found)}",
+        f"{seconds(found.converge_time_s)} at batch (all learners) {number(found.batch_samples)} on "
+        f"{_plural(found.learners, 'learner')}; {limited_by(found, model, 'sample')}; {shares_in_words(found)}",
         "",
     ]
     facts = [

@@ -72,8 +72,6 @@ class OutputFlags:
         Replace an earlier run in that folder.
     resume
         Continue the same run in that folder.
-    figures
-        Draw the figures into that folder too.
     json
         Print one JSON object.
     """
@@ -81,7 +79,6 @@ class OutputFlags:
     out: Path | None = None
     force: bool = False
     resume: bool = False
-    figures: bool = False
     json: bool = False
 
 
@@ -190,6 +187,8 @@ class ModelFlags:
             if name != "reduce_law":
                 try:
                     rule(name, value)
+                    if value and not 1e-30 <= abs(value) <= 1e30:
+                        raise ValueError(f"{name} must be 0 or from 1e-30 to 1e30 in size, got {value:g}")
                 except ValueError as error:
                     lines.append(str(error))
         if lines:

@@ -29,13 +29,15 @@ __all__ = ["explain", "optimum", "plot", "run", "scale"]
 NO_CHOICE, NO_MODEL, NO_OUTPUT, AS_IN_THE_PAPER = ScenarioFlags(), ModelFlags(), OutputFlags(), RoundingFlags()
 
 
-def run(scenario: str, /, *, choice: ScenarioFlags = NO_CHOICE, output: OutputFlags = NO_OUTPUT) -> None:
+def run(scenario: str, /, *, choice: ScenarioFlags = NO_CHOICE, output: OutputFlags = NO_OUTPUT, figures: bool = False) -> None:
     """How long does this scenario take to converge, with which mini-batch, and what limits it?
 
     Parameters
     ----------
     scenario
         A scenario file, or the name of a shipped one (see: learnersim scenarios).
+    figures
+        Draw the figures into the folder of --out too.
     """
     from simulator.cli.answers import answer_keys, print_run, solved
     from simulator.cli.output import Output, collected_warnings, request_errors
@@ -43,7 +45,9 @@ def run(scenario: str, /, *, choice: ScenarioFlags = NO_CHOICE, output: OutputFl
 
     with collected_warnings() as caught, request_errors():
         loaded = choice.load(scenario)
-        out = Output.prepared("run", output, title=_title(loaded), seed=loaded.sections.seed, inputs=loaded.tree)
+        out = Output.prepared(
+            "run", output, title=_title(loaded), seed=loaded.sections.seed, inputs=loaded.tree, figures=figures
+        )
         with request_errors(loaded.name):
             found = solved(loaded, choice.workload)
         best = min(found, key=lambda row: row.answer.converge_time_s)
@@ -70,6 +74,7 @@ def optimum(
     rounding: RoundingFlags = AS_IN_THE_PAPER,
     choice: ScenarioFlags = NO_CHOICE,
     output: OutputFlags = NO_OUTPUT,
+    figures: bool = False,
 ) -> None:
     """Which mini-batch converges fastest? From the paper's five numbers, or from a scenario.
 
@@ -81,10 +86,13 @@ def optimum(
         P: a number, or "best".
     max_learners
         The most learners that "best" may use (by default 1,048,576, or the scenario's cluster).
+    figures
+        Draw the figures into the folder of --out too.
     """
     from simulator.cli.answers import optimum_keys, print_optimum
     from simulator.cli.output import Output, collected_warnings, request_errors
     from simulator.studies.answer import answer
+    from simulator.studies.curves import batch_curve
 
     if max_learners is not None and not 1 <= max_learners <= MOST_LEARNERS:
         raise SimulatorError(f"--max-learners must be from 1 to {MOST_LEARNERS:,}, got {max_learners}")
@@ -106,10 +114,9 @@ def optimum(
             loaded = choice.load(scenario, model.over_a_scenario())
             case_of = _case_of(choice, rounding)
             case = case_of(loaded)
-            out = Output.prepared(
-                "optimum", output, title=_title(loaded), seed=loaded.sections.seed, inputs=[*asked, loaded.tree]
-            )
-            title, laws = _title(loaded), case.model
+            title, laws, limits, seed = _title(loaded), case.model, case.limits, loaded.sections.seed
+            inputs = [*asked, loaded.tree]
+            out = Output.prepared("optimum", output, title=title, seed=seed, inputs=inputs, figures=figures)
             with request_errors(loaded.name):
                 found = best_of(case)
             case.warn_about(found.batch_samples)
@@ -119,10 +126,13 @@ def optimum(
             title, laws, limits = "", model.model(rounding.rounding), model.limits()
             if wanted is None:
                 raise SimulatorError('--learners is missing: give a number, or "best"')
-            out = Output.prepared("optimum", output, title="", seed=choice.seed, inputs=asked)
+            out = Output.prepared("optimum", output, title="", seed=choice.seed, inputs=asked, figures=figures)
             found = answer(laws, limits, learners=wanted, max_learners=max_learners or MOST_LEARNERS)
     own = optimum_keys(laws, found)
-    out.emit(own, caught, text=lambda: print_optimum(title, laws, found), tables={"rows.csv": [own]})
+    tables = {"rows.csv": [own]}
+    if out.folder is not None:
+        tables["batch.csv"] = batch_curve(laws, limits, found.learners)
+    out.emit(own, caught, text=lambda: print_optimum(title, laws, found), tables=tables)
 
 
 def scale(
@@ -136,6 +146,7 @@ def scale(
     rounding: RoundingFlags = AS_IN_THE_PAPER,
     choice: ScenarioFlags = NO_CHOICE,
     output: OutputFlags = NO_OUTPUT,
+    figures: bool = False,
 ) -> None:
     """What do more learners bring? Strong, weak and optimal scaling side by side.
 
@@ -149,6 +160,8 @@ def scale(
         Samples per learner of weak scaling; by default the optimal ones of the most learners.
     strong_batch_samples
         Mini-batch of strong scaling; by default the optimal one of the middle number of learners.
+    figures
+        Draw the figure into the folder of --out too.
     """
     import dataclasses
 
@@ -175,7 +188,7 @@ def scale(
             loaded = choice.load(scenario, model.over_a_scenario())
             case_of = _case_of(choice, rounding)
             title, seed = _title(loaded), loaded.sections.seed
-            out = Output.prepared("scale", output, title=title, seed=seed, inputs=[*asked, loaded.tree])
+            out = Output.prepared("scale", output, title=title, seed=seed, inputs=[*asked, loaded.tree], figures=figures)
             case = case_of(loaded)
             with request_errors(loaded.name):
                 table = table_of(case)
@@ -186,7 +199,7 @@ def scale(
             laws, limits = model.model(rounding.rounding), model.limits()
             if listed is None:
                 raise SimulatorError("--learners is missing: give the numbers of learners, like --learners 1,2,4,8")
-            out = Output.prepared("scale", output, title=title, seed=choice.seed, inputs=asked)
+            out = Output.prepared("scale", output, title=title, seed=choice.seed, inputs=asked, figures=figures)
             table = scaling(laws, limits, listed, **held)
     own = dataclasses.asdict(table)
     out.emit(own, caught, text=lambda: print_scaling(table, title), tables={"scaling.csv": own["rows"]})

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from simulator.cli.flags import OutputFlags
@@ -65,7 +66,9 @@ class Output:
     started: float = field(default_factory=time.monotonic)
 
     @classmethod
-    def prepared(cls, command: str, flags: OutputFlags, *, title: str, seed: int | None, inputs: Any) -> Output:
+    def prepared(
+        cls, command: str, flags: OutputFlags, *, title: str, seed: int | None, inputs: Any, figures: bool = False
+    ) -> Output:
         """Make an output ready before the work begins: a folder in the way is refused now.
 
         Parameters
@@ -74,7 +77,7 @@ class Output:
             The resolved inputs of the run, whose hash is its key.
         """
         key = run_key(command, inputs)
-        if flags.figures and flags.out is None:
+        if figures and flags.out is None:
             raise SimulatorError("--figures needs --out DIR")
         folder = prepared_folder(flags.out, force=flags.force, resume=flags.resume, key=key)
         return cls(
@@ -83,7 +86,7 @@ class Output:
             seed=seed,
             as_json=flags.json,
             folder=folder,
-            figures=flags.figures,
+            figures=figures,
             key=key,
         )
 
@@ -129,6 +132,7 @@ class Output:
     def _save(self, answer: Any, tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
         assert self.folder is not None
         try:
+            self.folder.mkdir(parents=True, exist_ok=True)
             for name in OWN_FILES:  # of an earlier run; whatever else lies there is not ours
                 (self.folder / name).unlink(missing_ok=True)
             for name, rows in tables.items():
@@ -194,8 +198,7 @@ def prepared_folder(out: Path | None, *, force: bool, resume: bool, key: str) ->
     try:
         if out.exists() and not out.is_dir():
             raise SimulatorError(f"{out}: must be a folder, got a file")
-        out.mkdir(parents=True, exist_ok=True)
-        present = any(out.iterdir())
+        present = out.is_dir() and any(out.iterdir())
         if present and not (force or resume):
             raise SimulatorError(f"{out}: is not empty; give --force to replace its run or --resume to continue it")
         if present and resume:
@@ -260,6 +263,7 @@ def print_table(rows: Sequence[Mapping[str, str]], *, right: Sequence[str] = (),
     """Print rows of text as a table, headers by column name; `right` names the columns that hold numbers."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
+    from rich.measure import Measurement
     from rich.table import Table
 
     if not rows:
@@ -267,13 +271,19 @@ def print_table(rows: Sequence[Mapping[str, str]], *, right: Sequence[str] = (),
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else width, highlight=False, markup=False)
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for name in rows[0]:
+        whole = name in right or name in ("key", "name")  # such a cell is never broken, and a header only between words
+        needed = max(len(word) for word in label(name).split())
+        if whole:
+            needed = max(needed, *(len(row[name]) for row in rows))
         table.add_column(
-            label(name),
+            "\n".join(wrap(label(name), needed, break_long_words=False)) if whole else label(name),
             justify="right" if name in right else "left",
             overflow="fold",
-            no_wrap=name in ("key", "name"),
-            min_width=max(len(word) for word in label(name).split()),
+            no_wrap=whole,
+            min_width=needed,
         )
     for row in rows:
         table.add_row(*row.values())
+    narrowest = Measurement.get(console, console.options.update(max_width=10_000), table).minimum
+    console.width = max(console.width, narrowest)  # a number is never cut: a narrow terminal wraps the line instead
     console.print(table)

@@ -28,8 +28,8 @@ def scenarios(*, json: bool = False) -> None:
     for name in names("scenarios"):
         sections = load_scenario(name).sections
         verbs = ["run", "optimum", "scale", "explain"]
-        verbs += [verb for verb in ("simulate", "design", "compare", "allocate") if getattr(sections, verb) is not None]
-        rows.append({"name": name, "title": sections.title, "answers": ", ".join(verbs)})
+        options = [str(option["name"]) for option in sections.option]
+        rows.append({"name": name, "title": sections.title, "answers": ", ".join(verbs), "options": ", ".join(options)})
     output = Output(command="scenarios", title=str(shipped_folder("scenarios").name), seed=None, as_json=json)
     output.emit({"rows": rows}, [], text=lambda: print_table(rows))
 
@@ -88,7 +88,7 @@ def profiles(kind: str | None = None, /, *, json: bool = False) -> None:
                 {
                     "kind": each,
                     "name": name,
-                    "title": profile.title,
+                    "title": profile.title or name,
                     "figures": {key: value for key, value in figures.items() if key not in skip},
                     "unverified": [key for key in unchecked if key not in skip],
                     "source": profile.source,

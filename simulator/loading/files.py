@@ -47,7 +47,7 @@ def read_toml(path: Path, name: str | None = None) -> Table:
         size = path.stat().st_size
         if size > LARGEST_FILE_BYTES:
             raise refuse(f"must be at most {LARGEST_FILE_BYTES} bytes, got {size}")
-        text = path.read_bytes().decode("utf-8")
+        text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         raise refuse("no such file") from None
     except UnicodeDecodeError as error:

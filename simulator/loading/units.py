@@ -13,6 +13,8 @@ __all__ = ["quantity", "unit_of"]
 
 LARGEST_NUMBER = 1e30
 """Beyond this no quantity of this field lies; refusing it keeps every product finite."""
+SMALLEST_NUMBER = 1e-30
+"""Below this, but for 0, none lies either; refusing it keeps every quotient finite."""
 
 DECIMAL = {"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
 BINARY = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50, "Ei": 2**60}
@@ -207,6 +209,8 @@ def quantity(key: str, value: Any) -> float:
         return number  # the one number that may be infinite: the exponent of an overlap
     if not math.isfinite(number):
         raise ValueError(f"must be a finite number, got {shown(value)}")
+    if 0.0 < abs(number) < SMALLEST_NUMBER:
+        raise ValueError(f"must be 0 or at least {SMALLEST_NUMBER:g} in size, got {shown(value)}")
     if abs(number) > LARGEST_NUMBER:
         raise ValueError(f"must be at most {LARGEST_NUMBER:g} in size, got {shown(value)}")
     return number

@@ -51,6 +51,8 @@ class Case:
         What the fit of the updates law knows about itself.
     estimated : str or None
         Why Gamma is an estimate; None where it was measured.
+    memory_source : str or None
+        Where the memory limit comes from, where the file says so beside the number.
     learners_at_hand : int
         All learners of the cluster.
     learners, batch_samples : tuple
@@ -69,6 +71,7 @@ class Case:
     sample_unit: str
     fit: FitRecord | None
     estimated: str | None
+    memory_source: str | None
     learners_at_hand: int
     learners: tuple[int | Literal["best", "all"], ...]
     batch_samples: tuple[float | Literal["best"], ...]
@@ -139,6 +142,7 @@ class Case:
             sample_unit=chosen.sample_unit,
             fit=fit,
             estimated=estimated,
+            memory_source=_own_source(scenario, compute_key, "max_local_samples"),
             learners_at_hand=at_hand,
             learners=run.learners if isinstance(run.learners, tuple) else (run.learners,),
             batch_samples=run.batch_samples if isinstance(run.batch_samples, tuple) else (run.batch_samples,),
@@ -177,6 +181,13 @@ class Case:
                 )
         if self.estimated is not None:
             warnings.warn(self.estimated, UnverifiedWarning, stacklevel=2)
+        if self.accelerators_per_learner > 1 and self.estimated is None:
+            warnings.warn(
+                f"{self.compute_key} is taken as measured on a learner of {self.accelerators_per_learner} accelerators: if "
+                "it was timed on one, give that group's own compute times",
+                UnverifiedWarning,
+                stacklevel=2,
+            )
         if self.estimated is not None and np.isinf(self.model.max_local_samples):
             warnings.warn(
                 f"nothing says how many {self.sample_unit}s the memory holds: check that a mini-batch of {batch_samples:.6g} "
@@ -190,6 +201,14 @@ def _default_overlap() -> Any:
     from simulator.overlap import SumOverlap
 
     return SumOverlap()
+
+
+def _own_source(scenario: Scenario, table: str, key: str) -> str | None:
+    """Return the source that stands beside a number itself, not the one of its table."""
+    record, other = scenario.records.get(f"{table}.{key}"), scenario.records.get(f"{table}.kind")
+    if record is None or (other is not None and record.source == other.source):
+        return None
+    return record.source
 
 
 def _workload(scenario: Scenario, name: str | None) -> tuple[int, WorkloadSection]:

@@ -35,8 +35,10 @@ LIMIT_KEYS = (
     "max_batch_samples",
     "input_samples_per_s",
     "knee_samples",
+    "weight",
+    "runs_per_year",
 )
-"""Keys that only ever bound the answer: not being the active bound is no reason for a warning."""
+"""Keys that only ever bound the answer (not being the active bound is no reason for a warning), or speak of many runs."""
 
 CaseOf = Callable[[Scenario], Case]
 Outcome = Callable[[Case], tuple[Any, ...]]
@@ -160,7 +162,7 @@ def warn_about_keys_without_effect(
         "cost": "this version counts cost of kind 'cloud' with usd_per_node_hour only",
     }
     for path in dead:
-        reason = reasons.get(path, "it stays the same with half and with twice the value")
+        reason = reasons.get(path, "other values leave it the same")
         warnings.warn(f"{path} had no effect on this answer: {reason}", NoEffectWarning, stacklevel=2)
 
 

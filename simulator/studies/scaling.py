@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,9 +13,10 @@ from simulator.compute import AffineCompute, KneeCompute
 from simulator.convergence import InverseLaw
 from simulator.errors import InfeasibleError
 from simulator.network.laws import ConstantReduce, LinearReduce
-from simulator.optimum import Limits, Optimum, admissible_batch_samples, best_batch
+from simulator.optimum import LARGEST_TRIED_LEARNERS, Limits, admissible_batch_samples, best_batch
 from simulator.overlap import SumOverlap
-from simulator.quantities import positive, whole
+from simulator.quantities import FloatArray, positive, whole
+from simulator.search import fastest_real, relaxed
 from simulator.time_to_converge import TimeToConverge
 
 __all__ = ["ScalingRow", "ScalingTable", "scaling"]
@@ -61,9 +62,10 @@ class ScalingTable:
     weak_local_samples, strong_batch_samples : float
         m and M that were held constant.
     optimal_is_weak_from_learners : float or None
-        Learners from which on M_opt = M_T P; real in the paper's model, else the least listed one; None: not reached.
+        Learners from which on M_opt = M_T P; real in the paper's model, else whole and at most the most listed; None: not
+        reached.
     strong_stops_at_learners : float or None
-        Learners beyond which strong scaling gains nothing; None: not reached.
+        Learners beyond which strong scaling gains nothing, likewise; None: not reached.
     """
 
     rows: tuple[ScalingRow, ...]
@@ -152,8 +154,8 @@ def scaling(
         rows=tuple(rows),
         weak_local_samples=m,
         strong_batch_samples=M_strong,
-        optimal_is_weak_from_learners=_optimal_is_weak_from(model, optima),
-        strong_stops_at_learners=_strong_stops_at(model, M_strong, rows),
+        optimal_is_weak_from_learners=_optimal_is_weak_from(model, limits, listed[-1]),
+        strong_stops_at_learners=_strong_stops_at(model, limits, M_strong, listed[-1]),
     )
 
 
@@ -165,9 +167,9 @@ def _one_learner_s(model: TimeToConverge, limits: Limits) -> float | None:
         return None
 
 
-def _admissible_time_s(model: TimeToConverge, limits: Limits, M: float, P: int) -> float | None:
+def _admissible_time_s(model: TimeToConverge, limits: Limits, M: float, P: float) -> float | None:
     try:
-        (lowest, _), (highest, _) = admissible_batch_samples(model, Limits(data_set_samples=limits.data_set_samples), P)
+        (lowest, _), (highest, _) = admissible_batch_samples(model, limits, P)
     except InfeasibleError:
         return None
     if not lowest * (1 - 1e-12) <= M <= highest * (1 + 1e-12):
@@ -191,21 +193,46 @@ def _is_papers_model(model: TimeToConverge) -> bool:
     )
 
 
-def _optimal_is_weak_from(model: TimeToConverge, optima: Mapping[int, Optimum]) -> float | None:
+def _all_learners(most: int) -> FloatArray:
+    """Numbers of learners up to `most` among which a threshold is looked for: each one, or a fine geometric grid."""
+    if most <= LARGEST_TRIED_LEARNERS:
+        return np.arange(1.0, most + 1.0)
+    return np.unique(np.round(np.geomspace(1.0, most, LARGEST_TRIED_LEARNERS)))
+
+
+def _optimal_is_weak_from(model: TimeToConverge, limits: Limits, most: int) -> float | None:
+    """Return the P from which on M_opt = M_T P, by Eqn 10 where it holds, else among the numbers up to `most`."""
     if _is_papers_model(model):
         return weak_from_learners(model.convergence, model.compute, model.reduce)  # type: ignore[arg-type]
-    from_learners: float | None = None
-    for P, optimum in optima.items():
-        at_knee = optimum.branch == "knee"
-        from_learners = (from_learners or float(P)) if at_knee else None
-    return from_learners
+    knee = getattr(model.compute, "knee_samples", None)
+    if knee is None:
+        return None
+    real, tried, lows, highs = relaxed(model), [], [], []
+    for P in _all_learners(most):
+        try:
+            (lowest, _), (highest, _) = admissible_batch_samples(real, limits, P)
+        except InfeasibleError:
+            continue
+        tried.append(P)
+        lows.append(lowest)
+        highs.append(highest)
+    if not tried:
+        return None
+    P_tried = np.asarray(tried)
+    local = fastest_real(real, P_tried, np.asarray(lows), np.asarray(highs)) / P_tried
+    elsewhere = np.flatnonzero(np.abs(local - knee) > 1e-6 * knee)
+    if not len(elsewhere):
+        return float(P_tried[0])
+    return float(P_tried[elsewhere[-1] + 1]) if elsewhere[-1] + 1 < len(P_tried) else None
 
 
-def _strong_stops_at(model: TimeToConverge, M: float, rows: list[ScalingRow]) -> float | None:
+def _strong_stops_at(model: TimeToConverge, limits: Limits, M: float, most: int) -> float | None:
+    """Return the P with the shortest T_C at a fixed M, in closed form where it holds, else among the numbers up to `most`."""
     if _is_papers_model(model):
         return strong_stops_at_learners(model.compute, model.reduce, M)  # type: ignore[arg-type]
-    strong = [row for row in rows if row.scaling == "strong" and row.converge_time_s is not None]
-    if not strong:
+    times = {P: _admissible_time_s(model, limits, M, P) for P in _all_learners(most)}
+    known = {P: time_s for P, time_s in times.items() if time_s is not None}
+    if not known:
         return None
-    fastest = min(strong, key=lambda row: row.converge_time_s or np.inf)
-    return None if fastest is strong[-1] else float(fastest.learners)
+    fastest = min(known, key=lambda P: (known[P], P))
+    return None if fastest == max(known) and fastest == most else float(fastest)

@@ -150,7 +150,7 @@ def test_shipped_numbers_are_the_derived_ones_to_the_digits_written() -> None:
 def test_largest_local_batches_are_those_of_the_rows_fitted() -> None:
     for csv_file, used_for, accelerator in ((A100_CSV, "fit", "a100-sxm-80"), (K80_CSV, "compute", "k80-gpu")):
         largest = max(float(row["local_samples"]) for row in read_rows(csv_file) if row["used_for"] == used_for)
-        assert entry("workload", f"compute/{accelerator}/max_local_samples") == largest
+        assert value("workload", f"compute/{accelerator}/max_local_samples") == largest
 
 
 def test_sizes_are_those_the_derivation_uses() -> None:

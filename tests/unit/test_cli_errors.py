@@ -158,7 +158,7 @@ def test_help_is_grouped_by_question() -> None:
 def test_what_is_shipped_is_listed() -> None:
     rows = {row["name"]: row for row in command("scenarios", "--json").answer["rows"]}
     assert {"resnet50-a100", "resnet50-k80"} <= set(rows)
-    assert "compare" in rows["resnet50-k80"]["answers"]
+    assert rows["resnet50-k80"]["options"] == "parameter server, ring all-reduce"
     assert "resnet50-k80" in command("scenarios").out
     assert command("scenarios", "show", "resnet50-k80").out.startswith("# ResNet-50 on eight AWS p2.8xlarge")
     assert command("scenarios", "show", "resnet50-mlperf").out.startswith("# A workload")

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from simulator.cli.output import run_key
+from simulator.cli.output import print_table, run_key
 from tests.support import PAPER_FLAGS, SCENARIO, Outcome, changed, command, written
 
 FILES = {
     "run": {"run.json", "rows.csv", "batch.csv", "wall_clock.json"},
-    "optimum": {"run.json", "rows.csv", "wall_clock.json"},
+    "optimum": {"run.json", "rows.csv", "batch.csv", "wall_clock.json"},
     "scale": {"run.json", "scaling.csv", "wall_clock.json"},
     "explain": {"run.json", "rows.csv", "wall_clock.json"},
 }
@@ -186,6 +186,9 @@ def test_flags_that_contradict_are_refused(
 ) -> None:
     names = {"out": tmp_path / "out", "file": scenario}
     found = command(verb, scenario, *(flag.format(**names) for flag in flags))
+    if verb == "explain" and flags == ("--figures",):
+        assert found.status == 2  # a list of sources has no figure
+        return
     assert (found.status, found.out) == (1, "")
     assert found.err.startswith(says.format(**names))
     assert not (tmp_path / "out").exists()
@@ -238,3 +241,24 @@ def test_the_text_has_no_ragged_headers(verb: str) -> None:
         text = command(verb, scenario).out
         assert "communicatio" not in text.replace("communication", "")
         assert text.endswith("\n")
+
+
+@pytest.mark.parametrize("width", [20, 80, 110])
+def test_no_cell_of_a_table_is_ever_cut(width: int, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"learners": "131,072", "batch_samples": "1,281,167", "bound": "the data set", "cost_usd": "54,868.56"}]
+    print_table(rows, right=("learners", "batch_samples", "cost_usd"), width=width)
+    printed = capsys.readouterr().out
+    for cell in ("131,072", "1,281,167", "54,868.56", "(USD)", "learners"):
+        assert cell in printed, cell
+
+
+def test_a_refused_request_leaves_no_empty_folder(scenario: Path, tmp_path: Path) -> None:
+    text = scenario.read_text(encoding="utf-8") + "[run]\nmin_batch_samples = 1e9\n"
+    assert command("run", written(tmp_path, text, "bad.toml"), "--out", tmp_path / "out").status == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_optimum_draws_its_figures(tmp_path: Path) -> None:
+    assert command("optimum", *PAPER_FLAGS, "--learners", 4, "--out", tmp_path / "out", "--figures").status == 0
+    assert {path.name for path in (tmp_path / "out").glob("*.png")} == {"figure_time_to_converge.png", "figure_update.png"}
+    assert command("plot", tmp_path / "out").status == 0

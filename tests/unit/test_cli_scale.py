@@ -108,3 +108,11 @@ def test_the_text_has_the_thresholds_and_a_line_for_each_number_of_learners() ->
     assert "strong scaling stops" in found.out
     lines = [line.split() for line in found.out.splitlines()]
     assert [line[0] for line in lines if line and line[0].isdigit()] == ["1", "2", "4", "8", "16", "32", "64"]
+
+
+def test_numbers_too_small_for_any_answer_are_refused() -> None:
+    # 1e-300 updates would put the threshold of weak scaling beyond every number
+    flags = ["--alpha-samples", "1e9", "--gamma-s-per-sample", "1e-9", "--knee-samples", "1", "--delta-s", "0.5"]
+    found = command("scale", "--n-inf-updates", "1e-300", *flags, "--max-batch-samples", "100", "--learners", "1,2", "--json")
+    assert (found.status, found.out) == (1, "")
+    assert found.err == "n_inf_updates must be 0 or from 1e-30 to 1e30 in size, got 1e-300\n"

@@ -311,3 +311,14 @@ def test_wide_flat_range_takes_little_memory() -> None:
     )
     low, high = flat_range(huge, Limits(), best_batch(huge, Limits(), 2))
     assert low < 1e9 < high
+
+
+def test_all_learners_bind_only_where_one_more_would_be_faster() -> None:
+    # parameter server: fastest at sqrt(alpha gamma / (delta N_inf)) = sqrt(409600 * 0.01 / (0.01 * 100)) = 64 learners
+    server = model(
+        convergence=InverseLaw(n_inf_updates=100, alpha_samples=409_600),
+        compute=KneeCompute(gamma_s_per_sample=0.01, knee_samples=1),
+        reduce=LinearReduce(delta_s=0.01),
+    )
+    assert [best_learners(server, Limits(), most).learners for most in (63, 64, 65)] == [63, 64, 64]
+    assert [best_learners(server, Limits(), most).bound for most in (63, 64, 65)] == ["learners", None, None]

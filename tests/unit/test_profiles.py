@@ -156,7 +156,7 @@ def test_all_faults_of_a_profile_are_found_at_once(tmp_path: Path) -> None:
     written(tmp_path, text, "chip.toml")
     with pytest.raises(ScenarioError) as caught:
         load_profile("accelerators", "chip", profile_folders=[tmp_path])
-    assert {fault.key for fault in caught.value.faults} == {"titel", "title", "memory_bytes", "bf16_flop_per_s.verified"}
+    assert {fault.key for fault in caught.value.faults} == {"titel", "memory_bytes", "bf16_flop_per_s.verified"}
 
 
 def test_the_peak_is_the_named_one_or_bf16_or_fp32(tmp_path: Path) -> None:
