@@ -34,6 +34,7 @@ app = App(
     name="learnersim",
     help="How long does data-parallel SGD take to converge, on which cluster, with which mini-batch, for how much money?",
     version=version,
+    help_format="plaintext",  # no markup in the docstrings, and no markdown parser to load
     default_parameter=Parameter(negative=()),
 )
 for command in (run, optimum, scale, explain, plot):

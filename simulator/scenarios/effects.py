@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -70,6 +71,8 @@ def _variants(value: Any) -> list[Any]:
     """Two values well apart from a number (whole numbers stay whole), or none for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return []
+    if value == math.inf:
+        return [1.0, 2.0]
     if isinstance(value, int):
         return [2 * value, max(1, value // 2)] if value else [1]
     return [2.0 * value, 0.5 * value] if value else [1.0]

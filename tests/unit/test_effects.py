@@ -157,3 +157,8 @@ def test_optimum_warns_about_unchecked_figures_too(tmp_path: Path) -> None:
         verb="optimum",
     )
     assert "UnverifiedWarning" in {warning["class"] for warning in found["warnings"]}
+
+
+def test_an_infinite_exponent_has_an_effect(tmp_path: Path) -> None:
+    found = answer(tmp_path, ('delta_s = "4 ms"', 'delta_s = "4 ms"\noverlap = { kind = "power", exponent = inf }'))
+    assert not any(key.startswith("reduce.overlap") for key in without_effect(found))
