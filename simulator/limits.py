@@ -7,10 +7,10 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from simulator.errors import InfeasibleError
-from simulator.quantities import ceil_whole, positive
+from simulator.quantities import FloatArray, ceil_whole, positive
 from simulator.time_to_converge import TimeToConverge
 
-__all__ = ["EXTRAPOLATION_FACTOR", "Limits", "admissible_batch_samples"]
+__all__ = ["EXTRAPOLATION_FACTOR", "Limits", "admissible_batch_samples", "admissible_ranges"]
 
 EXTRAPOLATION_FACTOR = 2.0
 """A search goes no further than this multiple of the largest mini-batch that was measured."""
@@ -87,6 +87,28 @@ def admissible_batch_samples(
             f"least {low[0]:.12g} samples, {_in_words(high[1], model)[1]} allows at most {high[0]:.12g}; {advice}"
         )
     return low, high
+
+
+def admissible_ranges(model: TimeToConverge, limits: Limits, learners: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the numbers of learners that have an admissible mini-batch, with its lowest and highest value at each.
+
+    Raises
+    ------
+    InfeasibleError
+        If none has: that of the first number.
+    """
+    found, refusal = [], None
+    for P in learners:
+        try:
+            (lowest, _), (highest, _) = admissible_batch_samples(model, limits, float(P))
+        except InfeasibleError as error:
+            refusal = refusal or error
+        else:
+            found.append((float(P), lowest, highest))
+    if refusal is not None and not found:
+        raise refusal
+    P_found, lows, highs = np.asarray(found).T
+    return P_found, lows, highs
 
 
 def _in_words(bound: str, model: TimeToConverge) -> tuple[str, str]:

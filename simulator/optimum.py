@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import InfeasibleError
-from simulator.limits import Limits, admissible_batch_samples
+from simulator.limits import Limits, admissible_batch_samples, admissible_ranges
 from simulator.quantities import FloatArray, ceil_whole
 from simulator.search import LARGEST_SEARCHED_SAMPLES, fastest_real, fastest_whole, relaxed
 from simulator.time_to_converge import TimeToConverge
@@ -32,6 +32,10 @@ FLAT_FACTOR = 1.05
 """The flat range holds the mini-batches within 5 % of the best T_C."""
 LARGEST_TRIED_LEARNERS = 4096
 """Up to this many learners, each number is tried; beyond, a geometric grid that closes in."""
+FEW_LEARNERS = 64
+SEARCH_MARGIN = 1.01
+"""Of more than a few numbers of learners, those are searched for whole mini-batches whose real-valued T_C is within 1 %: where
+T_C(M) has several minima (measured tables, memory that splits the samples) the real-valued search may end beside the best."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +140,7 @@ def best_learners(
     Returns
     -------
     Optimum
-        `bound` is "learners" where the mini-batch itself is in the interior and all learners are used.
+        `bound` is "learners" where all of them are used, one more would be faster, and no bound limits the mini-batch.
 
     Notes
     -----
@@ -174,29 +178,19 @@ def best_learners(
 def _fastest(model: TimeToConverge, limits: Limits, grid: FloatArray) -> tuple[Optimum, int]:
     """Return the best of the learners in `grid` and its place; numbers without an admissible mini-batch are left out."""
     real = relaxed(model)
-    places, lows, highs, refusal = [], [], [], None
-    for place, P in enumerate(grid):
-        try:
-            (lowest, _), (highest, _) = admissible_batch_samples(real, limits, float(P))
-        except InfeasibleError as error:
-            refusal = refusal or error
-            continue
-        places.append(place)
-        lows.append(lowest)
-        highs.append(highest)
-    if not places:
-        assert refusal is not None
-        raise refusal
-    P_tried = grid[places]
-    batches = fastest_real(real, P_tried, np.asarray(lows), np.asarray(highs))
+    P_tried, lows, highs = admissible_ranges(real, limits, grid)
+    places = np.searchsorted(grid, P_tried)
+    batches = fastest_real(real, P_tried, lows, highs)
     times_s = np.asarray(real.converge_time_s(batches, P_tried))
     order = np.argsort(times_s, kind="stable")
     if model.rounding == "exact":
-        return best_batch(model, limits, float(P_tried[order[0]])), places[order[0]]
+        return best_batch(model, limits, float(P_tried[order[0]])), int(places[order[0]])
     best: tuple[Optimum, int] | None = None
-    for i in order:  # the real-valued T_C is a lower bound of the whole one, but for at most one evaluation pass
+    refusal: InfeasibleError | None = None
+    for i in order:  # the real-valued T_C is a lower bound of the whole one, but for an evaluation pass and the search's margin
         P = float(P_tried[i])
-        if best is not None and times_s[i] - float(real.cross_validation_time_s(P)) >= best[0].converge_time_s:
+        floor_s = (times_s[i] - float(real.cross_validation_time_s(P))) / SEARCH_MARGIN
+        if best is not None and len(order) > FEW_LEARNERS and floor_s >= best[0].converge_time_s:
             break
         try:
             whole = best_batch(model, limits, P)
@@ -204,7 +198,7 @@ def _fastest(model: TimeToConverge, limits: Limits, grid: FloatArray) -> tuple[O
             refusal = error
             continue
         if best is None or whole.converge_time_s < best[0].converge_time_s:
-            best = whole, places[i]
+            best = whole, int(places[i])
     if best is None:
         assert refusal is not None
         raise refusal

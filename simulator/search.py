@@ -23,7 +23,7 @@ ZOOM_ROUNDS = 10
 CHUNK_LEARNERS = 512
 """Numbers of learners searched at once: bounds the memory."""
 PLATEAUS = 2000
-"""Numbers of updates on either side of the optimum whose smallest mini-batch is tried where the input is slow."""
+"""Numbers of updates on either side of the optimum whose smallest mini-batch is tried, where not all are."""
 LARGEST_ENUMERATION = 200_000
 """Whole local batches are all tried up to this many; beyond, those around the real-valued optimum and a geometric grid."""
 
@@ -150,13 +150,12 @@ def fastest_whole(model: TimeToConverge, P: float, lowest: float, highest: float
     if model.rounding == "whole":
         corners = np.concatenate([np.floor(corners), ceil_whole(corners)])
     candidates = np.unique(np.concatenate([local * P, corners]))
-    slow_input = np.isfinite(model.input_samples_per_s)
-    if slow_input or last - first > LARGEST_ENUMERATION:  # few samples more can save an update, or cost without saving one
+    if np.isfinite(model.input_samples_per_s) or last - first > LARGEST_ENUMERATION:
+        # a few samples more can save an update, or cost time without saving one
         middle = real()
         fewest = _smallest_for_their_updates(model, middle, lowest, highest)
-        even = P * ceil_whole(fewest / P)
-        near = np.floor(middle) + np.arange(-200.0, 201.0) if slow_input else even
-        candidates = np.unique(np.concatenate([candidates, fewest, even, near]))
+        near = np.floor(middle) + np.arange(-200.0, 201.0)
+        candidates = np.unique(np.concatenate([candidates, fewest, P * ceil_whole(fewest / P), near]))
     candidates = candidates[(candidates >= lowest) & (candidates <= highest)]
     return float(candidates[int(np.argmin(model.converge_time_s(candidates, P)))])
 

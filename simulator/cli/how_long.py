@@ -108,6 +108,7 @@ def optimum(
 
     with collected_warnings() as caught, request_errors():
         asked: list[Any] = [model.given(), wanted, max_learners, rounding.rounding]
+        loaded = None
         if scenario is not None:
             from simulator.scenarios.effects import warn_about_unverified
 
@@ -132,7 +133,7 @@ def optimum(
     tables = {"rows.csv": [own]}
     if out.folder is not None:
         tables["batch.csv"] = batch_curve(laws, limits, found.learners)
-    out.emit(own, caught, text=lambda: print_optimum(title, laws, found), tables=tables)
+    out.emit(own, caught, scenario=loaded, text=lambda: print_optimum(title, laws, found), tables=tables)
 
 
 def scale(
@@ -182,6 +183,7 @@ def scale(
 
     with collected_warnings() as caught, request_errors():
         asked: list[Any] = [model.given(), listed, held, rounding.rounding]
+        loaded = None
         if scenario is not None:
             from simulator.scenarios.effects import warn_about_unverified
 
@@ -202,7 +204,8 @@ def scale(
             out = Output.prepared("scale", output, title=title, seed=choice.seed, inputs=asked, figures=figures)
             table = scaling(laws, limits, listed, **held)
     own = dataclasses.asdict(table)
-    out.emit(own, caught, text=lambda: print_scaling(table, title), tables={"scaling.csv": own["rows"]})
+    tables = {"scaling.csv": own["rows"]}
+    out.emit(own, caught, scenario=loaded, text=lambda: print_scaling(table, title), tables=tables)
 
 
 def explain(scenario: str, /, *, choice: ScenarioFlags = NO_CHOICE, output: OutputFlags = NO_OUTPUT) -> None:
@@ -222,7 +225,8 @@ def explain(scenario: str, /, *, choice: ScenarioFlags = NO_CHOICE, output: Outp
         loaded = choice.load(scenario)
         out = Output.prepared("explain", output, title=_title(loaded), seed=loaded.sections.seed, inputs=loaded.tree)
         rows = explanation(loaded, Case.of(loaded, workload=choice.workload))
-    out.emit({"rows": rows}, caught, text=lambda: print_explanation(_title(loaded), rows), tables={"rows.csv": rows})
+    own = {"rows": rows}
+    out.emit(own, caught, scenario=loaded, text=lambda: print_explanation(_title(loaded), rows), tables={"rows.csv": rows})
 
 
 def plot(run_dir: Path, /, *, json: bool = False) -> None:
@@ -231,7 +235,7 @@ def plot(run_dir: Path, /, *, json: bool = False) -> None:
     Parameters
     ----------
     run_dir
-        Folder that run or scale wrote with --out.
+        Folder that run, optimum or scale wrote with --out.
     json
         Print one JSON object.
     """

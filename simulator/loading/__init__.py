@@ -4,7 +4,7 @@ The steps: `read_toml` gives plain tables; `split_provenance` takes `{ value, lo
 `merge` lays one table over another; `structure` turns a table into a frozen dataclass and reports all faults at once.
 """
 
-from simulator.loading.files import Provenance, Table, merge, read_toml, split_provenance
+from simulator.loading.files import Provenance, Table, merge, read_toml, split_provenance, values_of
 from simulator.loading.messages import TableFaults, did_you_mean, join, shown
 from simulator.loading.structure import CONVERTER, structure, structure_kind
 from simulator.loading.units import quantity, unit_of
@@ -24,4 +24,5 @@ __all__ = [
     "structure",
     "structure_kind",
     "unit_of",
+    "values_of",
 ]

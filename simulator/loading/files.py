@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from simulator.errors import Fault, ScenarioError
 from simulator.loading.messages import did_you_mean, join, shown
 from simulator.loading.units import quantity
 
-__all__ = ["Provenance", "Table", "merge", "read_toml", "split_provenance"]
+__all__ = ["Provenance", "Table", "merge", "read_toml", "split_provenance", "values_of"]
 
 LARGEST_FILE_BYTES = 4_000_000
 DEEPEST_NESTING = 32
@@ -177,3 +177,15 @@ def merge(base: Table, over: Table) -> Table:
         mine = merged.get(key)
         merged[key] = merge(mine, value) if isinstance(mine, dict) and isinstance(value, dict) else value
     return merged
+
+
+def values_of(item: Any, path: str = "", *, into_lists: bool = True) -> Iterator[tuple[str, Any]]:
+    """Every value of a nested table with its dotted key; a list of tables is entered unless it counts as one value."""
+    if isinstance(item, dict):
+        for key, value in item.items():
+            yield from values_of(value, join(path, key), into_lists=into_lists)
+    elif into_lists and isinstance(item, list) and any(isinstance(part, dict) for part in item):
+        for i, part in enumerate(item):
+            yield from values_of(part, join(path, f"[{i}]"))
+    else:
+        yield path, item

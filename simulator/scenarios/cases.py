@@ -21,6 +21,7 @@ from simulator.errors import (
 from simulator.loading import did_you_mean
 from simulator.network.laws import NoReduce
 from simulator.optimum import Limits
+from simulator.overlap import SumOverlap
 from simulator.profiles import peak_flop_per_s
 from simulator.quantities import HOUR_S
 from simulator.scenarios.cluster_sections import CONTEXT_KEYS, FabricReduce
@@ -115,7 +116,7 @@ class Case:
                 convergence=chosen.convergence.law,
                 compute=compute,
                 reduce=_reduce(scenario, index, at_hand, per_learner, per_node),
-                overlap=sections.reduce.overlap if sections.reduce is not None else _default_overlap(),
+                overlap=sections.reduce.overlap if sections.reduce is not None else SumOverlap(),
                 cross_validation=sections.cross_validation,
                 accumulation=run.accumulation,
                 max_local_samples=limit if limit is not None else np.inf,
@@ -175,7 +176,7 @@ class Case:
             if not lowest * (1 - 1e-12) <= batch_samples <= highest * (1 + 1e-12):
                 warnings.warn(
                     f"batch_samples = {batch_samples:.6g} lies outside the mini-batches that the updates law was fitted to, "
-                    f"{lowest:g} to {highest:g}; the interval is widened for it",
+                    f"{lowest:g} to {highest:g}; intervals are widened for it",
                     ExtrapolationWarning,
                     stacklevel=2,
                 )
@@ -195,12 +196,6 @@ class Case:
                 UnverifiedWarning,
                 stacklevel=2,
             )
-
-
-def _default_overlap() -> Any:
-    from simulator.overlap import SumOverlap
-
-    return SumOverlap()
 
 
 def _own_source(scenario: Scenario, table: str, key: str) -> str | None:

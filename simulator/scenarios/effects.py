@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from simulator.errors import (
@@ -15,7 +15,7 @@ from simulator.errors import (
     SimulatorError,
     UnverifiedWarning,
 )
-from simulator.loading import Provenance, quantity
+from simulator.loading import Provenance, quantity, values_of
 from simulator.scenarios.cases import Case
 from simulator.scenarios.resolve import Scenario
 from simulator.uncertainty import Interval, extrapolation_sd, interval90, parameter_sd
@@ -23,7 +23,6 @@ from simulator.uncertainty import Interval, extrapolation_sd, interval90, parame
 __all__ = [
     "converge_interval90",
     "keys_without_effect",
-    "values_of",
     "warn_about_keys_without_effect",
     "warn_about_unverified",
 ]
@@ -43,18 +42,6 @@ LIMIT_KEYS = (
 
 CaseOf = Callable[[Scenario], Case]
 Outcome = Callable[[Case], tuple[Any, ...]]
-
-
-def values_of(item: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every scalar and list of scalars of a nested table, by dotted key."""
-    if isinstance(item, Mapping):
-        for key, value in item.items():
-            yield from values_of(value, f"{path}.{key}" if path else key)
-    elif isinstance(item, list) and any(isinstance(part, Mapping) for part in item):
-        for i, part in enumerate(item):
-            yield from values_of(part, f"{path}[{i}]")
-    else:
-        yield path, item
 
 
 def _number(path: str, value: Any) -> Any:

@@ -10,9 +10,8 @@ import numpy as np
 
 from simulator.errors import InfeasibleError
 from simulator.limits import EXTRAPOLATION_FACTOR, admissible_batch_samples
-from simulator.loading import Provenance, quantity, unit_of
+from simulator.loading import Provenance, quantity, unit_of, values_of
 from simulator.scenarios.cases import Case
-from simulator.scenarios.effects import values_of
 from simulator.scenarios.resolve import Scenario
 
 __all__ = ["explanation"]

@@ -20,6 +20,7 @@ from simulator.loading import (
     shown,
     split_provenance,
     structure,
+    values_of,
 )
 from simulator.profiles import Accelerator, Node, find, is_file, is_path, shipped_folder
 from simulator.scenarios.inheritance import (
@@ -28,7 +29,7 @@ from simulator.scenarios.inheritance import (
     profile_folders_of,
     with_workload_profiles,
 )
-from simulator.scenarios.rules import broken_rules, dotted
+from simulator.scenarios.rules import broken_rules
 from simulator.scenarios.sections import ScenarioFile
 
 __all__ = ["Scenario", "load_scenario"]
@@ -170,7 +171,7 @@ def _checked(file: str, folder: Path, tree: Table, records: dict[str, Provenance
         folder=folder,
         tree=tree,
         sections=sections,
-        records=records,
+        records={key: records[key] for key, _ in values_of(tree) if key in records},  # not of what was laid over
         own_keys=own_keys,
         node=node,
         accelerator=accelerator,
@@ -242,7 +243,7 @@ def _sweep_faults(file: str, folder: Path, tree: Table, records: dict[str, Prove
     sweep = tree.get("sweep")
     faults: list[Fault] = []
     already = {(fault.key, fault.rule) for fault in known}
-    for key, values in dotted(sweep) if isinstance(sweep, dict) else ():
+    for key, values in values_of(sweep, into_lists=False) if isinstance(sweep, dict) else ():
         if any(fault.key == f"sweep.{key}" for fault in known) or not isinstance(values, list):
             continue
         base = {name: value for name, value in tree.items() if name not in ("option", "sweep")}

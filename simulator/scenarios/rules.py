@@ -8,14 +8,14 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from simulator.errors import Fault
-from simulator.loading import did_you_mean
+from simulator.loading import did_you_mean, values_of
 from simulator.profiles import is_path
 from simulator.scenarios.cluster_sections import FabricReduce, NetworkSection
 
 if TYPE_CHECKING:
     from simulator.scenarios.resolve import Scenario
 
-__all__ = ["accelerators_at_hand", "broken_rules", "dotted", "learners_at_hand"]
+__all__ = ["accelerators_at_hand", "broken_rules", "learners_at_hand"]
 
 
 def accelerators_at_hand(scenario: Scenario) -> int | None:
@@ -203,7 +203,7 @@ SWEEPABLE = (
 
 def _sweep(scenario: Scenario) -> list[tuple[str, str]]:
     faults: list[tuple[str, str]] = []
-    for key, values in dotted(scenario.sections.sweep):
+    for key, values in values_of(scenario.sections.sweep, into_lists=False):
         root = key.split(".")[0].split("[")[0]
         if not isinstance(values, list) or not values:
             faults.append((f"sweep.{key}", f"must be a list of values, got {values!r}"))
@@ -226,15 +226,6 @@ def _crossovers(scenario: Scenario) -> list[tuple[str, str]]:
             near = did_you_mean(name, words)
             faults.append((f"compare.crossovers[{i}]", rule + (near if "did you mean" in near else "")))
     return faults
-
-
-def dotted(table: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Return the values of nested tables by dotted key."""
-    flat: list[tuple[str, Any]] = []
-    for key, value in table.items():
-        path = f"{prefix}.{key}" if prefix else key
-        flat += dotted(value, path) if isinstance(value, dict) else [(path, value)]
-    return flat
 
 
 def _jobs(scenario: Scenario) -> list[tuple[str, str]]:

@@ -6,6 +6,8 @@ import warnings
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
+
 from simulator.errors import InfeasibleError, SlowdownWarning
 from simulator.optimum import (
     Branch,
@@ -113,7 +115,8 @@ def answer(
     else:
         optimum = _given(model, limits, float(batch_samples), learners)
     M, P = optimum.batch_samples, optimum.learners
-    best = optimum if batch_samples == "best" else _yardstick(model, limits, P)
+    bounds = limits if batch_samples == "best" else _yardstick_limits(model, limits, P)
+    best = optimum if batch_samples == "best" else best_batch(model, bounds, P)
     shares = model.shares(M, P)
     updates = float(model.updates(M))
     if learners != "best" and P > 1:
@@ -130,7 +133,7 @@ def answer(
         samples_processed=M * updates,
         best_batch_samples=best.batch_samples,
         best_converge_time_s=best.converge_time_s,
-        flat_range_samples=flat_range(model, limits if batch_samples == "best" else _yardstick_limits(model, limits, P), best),
+        flat_range_samples=flat_range(model, bounds, best),
         branch=optimum.branch if batch_samples == "best" else None,
         bound=optimum.bound if batch_samples == "best" else None,
         bottleneck=_bottleneck(model, shares, M, P),
@@ -150,10 +153,6 @@ def _yardstick_limits(model: TimeToConverge, limits: Limits, P: float) -> Limits
     except InfeasibleError:
         return _hard(limits)
     return limits
-
-
-def _yardstick(model: TimeToConverge, limits: Limits, P: float) -> Optimum:
-    return best_batch(model, _yardstick_limits(model, limits, P), P)
 
 
 def _given(model: TimeToConverge, limits: Limits, M: float, P: float) -> Optimum:
@@ -181,18 +180,17 @@ def _given(model: TimeToConverge, limits: Limits, M: float, P: float) -> Optimum
 
 def _best_learners_at(model: TimeToConverge, limits: Limits, M: float, max_learners: int) -> Optimum:
     """Fastest number of learners at a given mini-batch."""
-    found, refusal = None, None
-    for P in range(1, min(max_learners, int(M)) + 1):
-        try:
-            candidate = _given(model, limits, M, P)
-        except InfeasibleError as error:
-            refusal = error
-            continue
-        if found is None or candidate.converge_time_s < found.converge_time_s:
-            found = candidate
-    if found is None:
-        raise refusal or InfeasibleError(f"batch_samples must be >= 1, got {M:g}")
-    return found
+    if M < 1:
+        raise InfeasibleError(f"batch_samples must be >= 1, got {M:g}")
+    P = np.arange(1.0, min(max_learners, int(M)) + 1.0)
+    local = model.local_samples(M, P)
+    s = 1.0 if model.accumulation == "auto" else float(model.accumulation)
+    most_local = np.inf if model.accumulation == "auto" else s * model.micro_batch_samples
+    least_local = s * max(model.local_samples_range[0], 0.0 if model.rounding == "exact" else 1.0)
+    possible = P[(local <= most_local * (1 + 1e-12)) & (least_local * (1 - 1e-12) <= M / P)]
+    if not len(possible):
+        return _given(model, limits, M, P[-1])  # says why not
+    return _given(model, limits, M, float(possible[int(np.argmin(model.converge_time_s(M, possible)))]))
 
 
 def _warn_if_one_learner_is_faster(model: TimeToConverge, limits: Limits, optimum: Optimum) -> None:

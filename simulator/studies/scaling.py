@@ -12,6 +12,7 @@ from simulator.closed_forms import strong_stops_at_learners, weak_from_learners
 from simulator.compute import AffineCompute, KneeCompute
 from simulator.convergence import InverseLaw
 from simulator.errors import InfeasibleError
+from simulator.limits import admissible_ranges
 from simulator.network.laws import ConstantReduce, LinearReduce
 from simulator.optimum import LARGEST_TRIED_LEARNERS, Limits, admissible_batch_samples, best_batch
 from simulator.overlap import SumOverlap
@@ -207,19 +208,9 @@ def _optimal_is_weak_from(model: TimeToConverge, limits: Limits, most: int) -> f
     knee = getattr(model.compute, "knee_samples", None)
     if knee is None:
         return None
-    real, tried, lows, highs = relaxed(model), [], [], []
-    for P in _all_learners(most):
-        try:
-            (lowest, _), (highest, _) = admissible_batch_samples(real, limits, P)
-        except InfeasibleError:
-            continue
-        tried.append(P)
-        lows.append(lowest)
-        highs.append(highest)
-    if not tried:
-        return None
-    P_tried = np.asarray(tried)
-    local = fastest_real(real, P_tried, np.asarray(lows), np.asarray(highs)) / P_tried
+    real = relaxed(model)
+    P_tried, lows, highs = admissible_ranges(real, limits, _all_learners(most))
+    local = fastest_real(real, P_tried, lows, highs) / P_tried
     elsewhere = np.flatnonzero(np.abs(local - knee) > 1e-6 * knee)
     if not len(elsewhere):
         return float(P_tried[0])

@@ -262,3 +262,11 @@ def test_optimum_draws_its_figures(tmp_path: Path) -> None:
     assert command("optimum", *PAPER_FLAGS, "--learners", 4, "--out", tmp_path / "out", "--figures").status == 0
     assert {path.name for path in (tmp_path / "out").glob("*.png")} == {"figure_time_to_converge.png", "figure_update.png"}
     assert command("plot", tmp_path / "out").status == 0
+
+
+@pytest.mark.parametrize("verb", FILES)
+def test_every_command_saves_the_scenario_as_resolved(scenario: Path, tmp_path: Path, verb: str) -> None:
+    assert command(verb, scenario, "--out", tmp_path / "out").status == 0
+    saved = json.loads((tmp_path / "out" / "run.json").read_text(encoding="utf-8"))["scenario"]
+    assert saved["sections"]["reduce"]["kind"] == "constant"
+    assert saved["hardware"]["node"]["name"] == saved["sections"]["cluster"]["node"]

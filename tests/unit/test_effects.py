@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from simulator.scenarios.effects import values_of
+from simulator.loading import values_of
+from simulator.scenarios import load_scenario
 from tests.support import SCENARIO, changed, command, written
 
 UNCERTAIN = (
@@ -162,3 +163,11 @@ def test_optimum_warns_about_unchecked_figures_too(tmp_path: Path) -> None:
 def test_an_infinite_exponent_has_an_effect(tmp_path: Path) -> None:
     found = answer(tmp_path, ('delta_s = "4 ms"', 'delta_s = "4 ms"\noverlap = { kind = "power", exponent = inf }'))
     assert not any(key.startswith("reduce.overlap") for key in without_effect(found))
+
+
+def test_ranges_and_sources_of_what_was_laid_over_are_forgotten() -> None:
+    shipped = load_scenario("resnet50-k80")
+    ring = load_scenario("resnet50-k80", option="ring all-reduce")
+    assert "reduce.delta_s" in shipped.records
+    assert "reduce.delta_s" not in ring.records
+    assert all(key in dict(values_of(ring.tree)) for key in ring.records)
