@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from simulator.errors import Fault, ScenarioError
-from simulator.loading import Provenance, Table, did_you_mean, read_toml, shown, split_provenance, structure
+from simulator.loading import Provenance, Table, read_toml, split_provenance, structure
+from simulator.messages import did_you_mean, shown
 from simulator.quantities import fraction, non_negative, positive, whole
 
 __all__ = [

@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+import csv
 import datetime
+import io
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from simulator.errors import Fault, ScenarioError
+from simulator.messages import did_you_mean, shown
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "frame", "label", "plain", "read_json", "read_table", "time_unit", "write_json", "write_table"]
+__all__ = [
+    "COLUMNS",
+    "Column",
+    "frame",
+    "label",
+    "plain",
+    "read_json",
+    "read_rows",
+    "read_table",
+    "time_unit",
+    "write_json",
+    "write_table",
+]
 
 COLUMNS: dict[str, tuple[str, str]] = {
     "batch_samples": ("batch (all learners)", "samples"),
@@ -146,3 +163,157 @@ def read_table(path: Path, numbers: Sequence[str] = ()) -> pd.DataFrame:
     if faults:
         raise ScenarioError(faults)
     return table
+
+
+LARGEST_TABLE_BYTES = 64_000_000
+MOST_FAULTS = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """What a column of a CSV table must hold.
+
+    Parameters
+    ----------
+    kind : {"number", "whole", "text", "flag"}
+        number: finite; whole: a whole number; flag: yes or no (also true, false, 1, 0).
+    needed : bool
+        Whether the table must have the column.
+    empty : bool
+        Whether its cells may be empty (they then hold None).
+    above, least, most : float, optional
+        Numbers must be > above, >= least, <= most.
+    choices : tuple of str
+        The words that a text may be; any where there are none.
+    """
+
+    kind: Literal["number", "whole", "text", "flag"] = "number"
+    needed: bool = True
+    empty: bool = False
+    above: float | None = None
+    least: float | None = None
+    most: float | None = None
+    choices: tuple[str, ...] = ()
+
+    def value(self, cell: str) -> Any:
+        """Return the value of a cell; ValueError with the rule that it breaks."""
+        text = cell.strip()
+        if not text:
+            if self.empty:
+                return None
+            raise ValueError("must not be empty")
+        if self.kind == "text":
+            if self.choices and text not in self.choices:
+                raise ValueError(f"must be one of {', '.join(self.choices)}, got {shown(text)}")
+            return text
+        if self.kind == "flag":
+            words = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
+            if text.lower() not in words:
+                raise ValueError(f"must be yes or no, got {shown(text)}")
+            return words[text.lower()]
+        return self._number(text)
+
+    def _number(self, text: str) -> float | int:
+        word = "a whole number" if self.kind == "whole" else "a number"
+        try:
+            number = float(text) if "_" not in text else math.nan
+        except ValueError:
+            number = math.nan
+        bounds = [
+            f" {sign} {bound:g}"
+            for sign, bound in ((">", self.above), (">=", self.least), ("<=", self.most))
+            if bound is not None
+        ]
+        good = (
+            math.isfinite(number)
+            and abs(number) <= 1e30
+            and (self.kind == "number" or number.is_integer())
+            and (self.above is None or number > self.above)
+            and (self.least is None or number >= self.least)
+            and (self.most is None or number <= self.most)
+        )
+        if not good:
+            raise ValueError(f"must be {word}{' and'.join(bounds)}, got {shown(text)}")
+        return int(number) if self.kind == "whole" else number
+
+
+def read_rows(path: Path, columns: Mapping[str, Column], *, name: str | None = None) -> list[dict[str, Any]]:
+    """Read a CSV table and check every cell of the columns that matter; others are left out.
+
+    Parameters
+    ----------
+    path : Path
+        The file: UTF-8, comma-separated, a header line, at least one row.
+    columns : mapping of str to Column
+        What is wanted of it, by name of the column.
+    name : str, optional
+        How messages call the file; the path by default.
+
+    Returns
+    -------
+    list of dict
+        One for each row, in order: every name of `columns` (None where the column is absent or the cell empty), and
+        `line`, the line of the file where the row ends, for messages.
+
+    Raises
+    ------
+    ScenarioError
+        With every fault: file, line and column, rule, value.
+    """
+    called = name or str(path)
+    header, lines = _csv_lines(path, called)
+    faults = [
+        Fault(called, column, f"is missing{did_you_mean(column, header)}")
+        for column, rule in columns.items()
+        if rule.needed and column not in header
+    ]
+    faults += [Fault(called, column, "stands twice in the header") for column in columns if header.count(column) > 1]
+    if not faults and not lines:
+        faults.append(Fault(called, "", "must have at least one row"))
+    rows: list[dict[str, Any]] = []
+    for number, cells in lines if not faults else ():
+        if len(cells) != len(header):
+            faults.append(Fault(called, f"line {number}", f"must have {len(header)} cells, got {len(cells)}"))
+            continue
+        found = dict(zip(header, cells, strict=True))
+        row: dict[str, Any] = {"line": number}
+        for column, rule in columns.items():
+            row[column] = None
+            if column in found:
+                try:
+                    row[column] = rule.value(found[column])
+                except ValueError as error:
+                    faults.append(Fault(called, f"line {number}, {column}", str(error)))
+        rows.append(row)
+    if len(faults) > MOST_FAULTS:
+        faults = [*faults[:MOST_FAULTS], Fault(called, "", f"and {len(faults) - MOST_FAULTS} more faults")]
+    if faults:
+        raise ScenarioError(faults)
+    return rows
+
+
+def _csv_lines(path: Path, called: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Return the header and the numbered rows of a CSV file, blank lines left out."""
+    try:
+        if path.is_dir():
+            raise ScenarioError([Fault(called, "", "must be a file, got a folder")])
+        if path.stat().st_size > LARGEST_TABLE_BYTES:
+            raise ScenarioError([Fault(called, "", f"must be at most {LARGEST_TABLE_BYTES} bytes")])
+        text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise ScenarioError([Fault(called, "", "no such file")]) from None
+    except UnicodeDecodeError as error:
+        rule = f"must be a UTF-8 text file, got byte 0x{error.object[error.start]:02x} at {error.start}"
+        raise ScenarioError([Fault(called, "", rule)]) from None
+    except (OSError, ValueError) as error:
+        raise ScenarioError([Fault(called, "", f"cannot be read: {getattr(error, 'strerror', None) or error}")]) from None
+    if "\0" in text:
+        raise ScenarioError([Fault(called, "", "must be a text file, got a zero byte")])
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        lines = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
+    except csv.Error as error:
+        raise ScenarioError([Fault(called, f"line {reader.line_num}", f"is not CSV: {error}")]) from None
+    if not lines:
+        raise ScenarioError([Fault(called, "", "must have a header and at least one row, got nothing")])
+    return [cell.strip() for cell in lines[0][1]], lines[1:]

@@ -68,7 +68,7 @@ def profiles(kind: str | None = None, /, *, json: bool = False) -> None:
 
     from simulator.cli.output import Output, footnotes, print_footnotes, print_lines, print_table
     from simulator.cli.words import figure
-    from simulator.loading import did_you_mean
+    from simulator.messages import did_you_mean
     from simulator.profiles import PROFILE_KINDS, load_profile, names
 
     known = [*PROFILE_KINDS, "workloads"]

@@ -5,7 +5,6 @@ The steps: `read_toml` gives plain tables; `split_provenance` takes `{ value, lo
 """
 
 from simulator.loading.files import Provenance, Table, merge, read_toml, split_provenance, values_of
-from simulator.loading.messages import TableFaults, did_you_mean, join, shown
 from simulator.loading.structure import CONVERTER, structure, structure_kind
 from simulator.loading.units import quantity, unit_of
 
@@ -13,13 +12,9 @@ __all__ = [
     "CONVERTER",
     "Provenance",
     "Table",
-    "TableFaults",
-    "did_you_mean",
-    "join",
     "merge",
     "quantity",
     "read_toml",
-    "shown",
     "split_provenance",
     "structure",
     "structure_kind",

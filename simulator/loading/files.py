@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from simulator.errors import Fault, ScenarioError
-from simulator.loading.messages import did_you_mean, join, shown
 from simulator.loading.units import quantity
+from simulator.messages import did_you_mean, join, shown
 
 __all__ = ["Provenance", "Table", "merge", "read_toml", "split_provenance", "values_of"]
 

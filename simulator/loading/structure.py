@@ -12,8 +12,8 @@ from cattrs import Converter
 
 from simulator.errors import Fault, ScenarioError
 from simulator.loading.files import Table
-from simulator.loading.messages import TableFaults, did_you_mean, shown
 from simulator.loading.units import LARGEST_NUMBER, quantity
+from simulator.messages import TableFaults, did_you_mean, shown
 
 __all__ = ["CONVERTER", "structure", "structure_kind"]
 

@@ -7,7 +7,7 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from simulator.loading.messages import did_you_mean, shown
+from simulator.messages import did_you_mean, shown
 
 __all__ = ["quantity", "unit_of"]
 

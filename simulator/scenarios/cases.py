@@ -18,7 +18,7 @@ from simulator.errors import (
     ScenarioError,
     UnverifiedWarning,
 )
-from simulator.loading import did_you_mean
+from simulator.messages import did_you_mean
 from simulator.network.laws import NoReduce
 from simulator.optimum import Limits
 from simulator.overlap import SumOverlap

@@ -6,7 +6,8 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from simulator.loading import CONVERTER, TableFaults, shown, structure_kind
+from simulator.loading import CONVERTER, structure_kind
+from simulator.messages import TableFaults, shown
 from simulator.network.laws import (
     ConstantReduce,
     LinearReduce,

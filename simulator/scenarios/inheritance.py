@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from simulator.errors import Fault, ScenarioError
-from simulator.loading import Provenance, Table, TableFaults, join, merge, read_toml, shown, split_provenance, structure
+from simulator.loading import Provenance, Table, merge, read_toml, split_provenance, structure
+from simulator.messages import TableFaults, join, shown
 from simulator.profiles import Accelerator, Node, find, is_file, load_profile, shipped_folder
 from simulator.scenarios.workload_section import WorkloadSection, in_papers_letters
 

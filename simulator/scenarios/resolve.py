@@ -13,15 +13,13 @@ from simulator.errors import Fault, ScenarioError
 from simulator.loading import (
     Provenance,
     Table,
-    did_you_mean,
-    join,
     merge,
     read_toml,
-    shown,
     split_provenance,
     structure,
     values_of,
 )
+from simulator.messages import did_you_mean, join, shown
 from simulator.profiles import Accelerator, Node, find, is_file, is_path, shipped_folder
 from simulator.scenarios.inheritance import (
     faults_of_network_names,

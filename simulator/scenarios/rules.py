@@ -8,7 +8,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from simulator.errors import Fault
-from simulator.loading import did_you_mean, values_of
+from simulator.loading import values_of
+from simulator.messages import did_you_mean
 from simulator.profiles import is_path
 from simulator.scenarios.cluster_sections import FabricReduce, NetworkSection
 

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from simulator.compute import AffineCompute, KneeCompute, TabulatedCompute
 from simulator.convergence import HardCornerLaw, InverseLaw, PowerLaw, SharpCornerLaw, TabulatedUpdates
-from simulator.loading import CONVERTER, Table, TableFaults, shown, structure_kind
+from simulator.loading import CONVERTER, Table, structure_kind
+from simulator.messages import TableFaults, shown
 from simulator.quantities import fraction, positive, whole
 from simulator.scenarios.checks import check
 from simulator.theory import NoiseFloorLaw

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.errors import Fault, ScenarioError
-from simulator.loading import TableFaults, did_you_mean, join, shown
+from simulator.messages import TableFaults, did_you_mean, join, shown
 
 
 def test_keys_join_with_dots_and_indices_without() -> None:

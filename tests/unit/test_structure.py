@@ -6,7 +6,8 @@ from typing import Any, Literal
 import pytest
 
 from simulator.errors import ScenarioError
-from simulator.loading import TableFaults, structure, structure_kind
+from simulator.loading import structure, structure_kind
+from simulator.messages import TableFaults
 from simulator.quantities import positive, whole
 
 

@@ -1,0 +1,1 @@
+"""Money: prices with source, date and range."""
