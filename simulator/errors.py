@@ -8,6 +8,7 @@ from dataclasses import dataclass
 __all__ = [
     "ExtrapolationWarning",
     "Fault",
+    "FitError",
     "InfeasibleError",
     "NoEffectWarning",
     "NoUncertaintyWarning",
@@ -58,6 +59,10 @@ class ScenarioError(SimulatorError):
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults = tuple(faults)
         super().__init__("\n".join(str(fault) for fault in self.faults))
+
+
+class FitError(SimulatorError):
+    """Measurements that a law cannot be fitted to; the text says which rule they break."""
 
 
 class InfeasibleError(SimulatorError):
