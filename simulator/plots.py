@@ -13,11 +13,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["DRAWN", "draw_run", "plot_scaling", "plot_time_to_converge", "plot_update"]
+__all__ = ["DRAWN", "draw_run", "plot_scaling", "plot_time_to_converge", "plot_update", "plot_updates_fit"]
 
-DRAWN = ("run", "optimum", "scale")
+DRAWN = ("run", "optimum", "scale", "fit updates")
 """Commands whose saved runs have figures."""
 BATCH_COLUMNS = ("batch_samples", "updates", "update_time_s", "reduce_time_s", "converge_time_s")
+CURVE_COLUMNS = ("batch_samples", "updates", "law_updates", "lo90", "hi90", "mean_lo90", "mean_hi90")
+MOST_PANELS = 8
+"""Series of one fit that are drawn; the others stand in the tables."""
 STYLE = Path(__file__).with_name("learnersim.mplstyle")
 SCALING_LINES = {"strong": ("C0", "o", "--"), "weak": ("C1", "s", "-."), "optimal": ("C2", "D", "-")}
 
@@ -147,6 +150,43 @@ def plot_scaling(table: pd.DataFrame, column: str = "converge_time_s", ax: Axes 
     return ax
 
 
+def plot_updates_fit(points: pd.DataFrame, curve: pd.DataFrame, ax: Axes | None = None, *, color: str = "C0") -> Axes:
+    """Draw measured updates against the mini-batch, the prediction with its intervals, and the law alone (Figures 1, 2).
+
+    Parameters
+    ----------
+    points : DataFrame
+        batch_samples, updates and relative_error (standard error of the mean, relative) of one series.
+    curve : DataFrame
+        batch_samples, updates, law_updates, lo90, hi90, mean_lo90, mean_hi90 on a grid.
+    ax : Axes, optional
+        Where to draw.
+    color : str
+        Colour of the series.
+    """
+    ax = _axes(ax)
+    M = curve["batch_samples"]
+    ax.fill_between(M, curve["lo90"], curve["hi90"], color=color, alpha=0.12, lw=0, label="90 % of runs")
+    ax.fill_between(M, curve["mean_lo90"], curve["mean_hi90"], color=color, alpha=0.22, lw=0, label="90 % for the mean")
+    ax.plot(M, curve["law_updates"], color="C7", lw=1.0, ls="--", label="law alone")
+    ax.plot(M, curve["updates"], color=color, label="prediction")
+    ax.errorbar(
+        points["batch_samples"],
+        points["updates"],
+        yerr=1.645 * points["relative_error"] * points["updates"],
+        color="C3",
+        fmt="o",
+        ms=5,
+        lw=1.0,
+        label="measured mean (90 % of its error)",
+        zorder=5,
+    )
+    ax.set(xscale="log", yscale="log", xlabel=label("batch_samples"), ylabel=label("updates"))
+    ax.legend()
+    _plain_ticks(ax)
+    return ax
+
+
 def draw_run(folder: Path, run: dict[str, Any]) -> list[Path]:
     """Draw the figures of a saved run into its folder and return their files.
 
@@ -164,7 +204,20 @@ def draw_run(folder: Path, run: dict[str, Any]) -> list[Path]:
 
     written = []
     with plt.style.context(STYLE):
-        if run["command"] == "scale":
+        if run["command"] == "fit updates":
+            points = read_table(folder / "points.csv", ("batch_samples", "updates", "relative_error"))
+            curve = read_table(folder / "curve.csv", CURVE_COLUMNS)
+            names = list(points["series"].unique())[:MOST_PANELS]
+            across = min(2, len(names))
+            figure, axes = plt.subplots(
+                -(-len(names) // across), across, figsize=(7.2 * across, 4.6 * -(-len(names) // across)), squeeze=False
+            )
+            for ax, name in zip(axes.flat, names, strict=False):
+                plot_updates_fit(points[points["series"] == name], curve[curve["series"] == name], ax).set(title=str(name))
+            for ax in axes.flat[len(names) :]:
+                ax.set_axis_off()
+            written.append(_save(figure, folder / "figure_updates.png"))
+        elif run["command"] == "scale":
             table = read_table(folder / "scaling.csv", ("learners", "converge_time_s", "efficiency"))
             figure, (above, below) = plt.subplots(2, 1, sharex=True, figsize=(7.2, 6.6), height_ratios=(3, 2))
             plot_scaling(table, "converge_time_s", above).set(xlabel="", title="Strong, weak and optimal scaling")

@@ -27,12 +27,14 @@ __all__ = [
     "frame",
     "label",
     "plain",
+    "read_header",
     "read_json",
     "read_rows",
     "read_table",
     "time_unit",
     "write_json",
     "write_table",
+    "write_text",
 ]
 
 COLUMNS: dict[str, tuple[str, str]] = {
@@ -118,7 +120,7 @@ def frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame([plain(row) for row in rows])
 
 
-def _replace(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
     """Write `text` beside `path` and move it there in one step, so that no half-written file is ever seen."""
     beside = path.with_name(f".{path.name}.part")
     beside.write_text(text, encoding="utf-8", newline="\n")
@@ -127,12 +129,12 @@ def _replace(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as JSON with finite numbers, atomically; ValueError for NaN and infinity."""
-    _replace(path, json.dumps(plain(value), indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+    write_text(path, json.dumps(plain(value), indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
 def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write rows as CSV, atomically; numbers with all their digits, None as an empty field."""
-    _replace(path, frame(rows).to_csv(index=False, lineterminator="\n"))
+    write_text(path, frame(rows).to_csv(index=False, lineterminator="\n"))
 
 
 def read_json(path: Path) -> Any:
@@ -290,6 +292,11 @@ def read_rows(path: Path, columns: Mapping[str, Column], *, name: str | None = N
     if faults:
         raise ScenarioError(faults)
     return rows
+
+
+def read_header(path: Path, *, name: str | None = None) -> list[str]:
+    """Return the names of the columns of a CSV table; ScenarioError where it is missing or broken."""
+    return _csv_lines(path, name or str(path))[0]
 
 
 def _csv_lines(path: Path, called: str) -> tuple[list[str], list[tuple[int, list[str]]]]:

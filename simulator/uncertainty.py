@@ -67,18 +67,21 @@ class FitRecord:
 EXTRAPOLATION_RATIOS = (1.0, 2.0, 4.0, 16.0, 64.0)
 EXTRAPOLATION_P90 = (0.0, 0.19, 0.27, 0.51, 0.64)
 """90th percentile of the relative error of published series, by the ratio of the asked M to the measured range."""
+SHARE_NOT_STATED = 0.5
+"""Share of that error's variance which the fits' own statements (parameters, discrepancy) do not cover already."""
 
 
 def extrapolation_sd(batch_samples: float, batch_samples_range: tuple[float, float]) -> float:
     """Return the extra relative standard deviation of N_Update outside the measured range; 0 inside.
 
     It grows with the ratio of the asked mini-batch to the nearest measured one, through the 90th percentiles of the errors
-    of fits to published series: 19 % at twice the range, 27 % at 4 times, 51 % at 16 times, 64 % from 64 times on.
+    of fits to published series: 19 % at twice the range, 27 % at 4 times, 51 % at 16 times, 64 % from 64 times on. Half of
+    that variance is stated by the fits themselves, as errors of parameters and discrepancy; the other half is added here.
     """
     lowest, highest = batch_samples_range
     ratio = max(batch_samples / highest, lowest / batch_samples, 1.0)
     p90 = float(np.interp(np.log2(ratio), np.log2(EXTRAPOLATION_RATIOS), EXTRAPOLATION_P90))
-    return p90 / NORMAL_95
+    return float(p90 / NORMAL_95 * SHARE_NOT_STATED**0.5)
 
 
 PARAMETERS = (("n_inf_updates", "alpha_samples"), ("one_sample_updates", "exponent"))

@@ -1,4 +1,4 @@
-"""The fitting engine: weighted least squares of a model that is not linear, with standard errors and a log of nothing hidden."""
+"""The fitting engine: weighted least squares of a nonlinear model, with standard errors and priors."""
 
 from __future__ import annotations
 
@@ -55,11 +55,12 @@ class LeastSquaresFit:
         """
         if variance is None:
             variance = self.squares / self.degrees_of_freedom
-        return variance * np.linalg.pinv(self.information, hermitian=True)
+        return np.asarray(variance * np.linalg.pinv(self.information, hermitian=True), dtype=np.float64)
 
     def standard_errors(self, variance: float | None = None) -> FloatArray:
         """Return the standard errors of the estimates, shape (k,), see `covariance`."""
-        return np.sqrt(np.maximum(np.diag(self.covariance(variance)), 0.0))
+        errors: FloatArray = np.sqrt(np.maximum(np.diag(self.covariance(variance)), 0.0))
+        return errors
 
 
 def least_squares_fit(

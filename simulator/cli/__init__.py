@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError, Group, Parameter
 
+from simulator.cli.fit import updates as fit_updates
 from simulator.cli.how_long import explain, optimum, plot, run, scale
 from simulator.cli.later import LATER
 from simulator.cli.shelves import profiles, scenarios, show
@@ -41,6 +42,9 @@ for command in (run, optimum, scale, explain, plot):
     app.command(command, group=HOW_LONG)
 for name, (group, function) in LATER.items():
     app.command(function, name=name, group=GROUPS[group])
+fits = App(name="fit", help="Fit a law to measurements.", group=GROUPS["measure"], help_format="plaintext")
+fits.command(fit_updates, name="updates")
+app.command(fits)
 shelf = App(name="scenarios", help="List the shipped scenarios, or show one.", group=FILES)
 shelf.default(scenarios)
 shelf.command(show)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simulator.cli.output import footnotes, print_footnotes, print_lines, print_table
-from simulator.cli.words import BOUND_WORDS, number, percent, seconds
+from simulator.cli.words import BOUND_WORDS, aligned, number, percent, seconds
 
 if TYPE_CHECKING:
     from simulator.scenarios import Case, Scenario
@@ -206,7 +206,7 @@ def print_run(title: str, best: Solved, rows: Sequence[Solved]) -> None:
         facts.append(("mean over runs, 90 %", mean))
         most = list(best.interval.contributions.items())[:MOST_CONTRIBUTIONS]
         facts.append(("what widens it most", ", ".join(f"{name} {percent(width)}" for name, width in most)))
-    lines += _aligned(facts)
+    lines += aligned(facts)
     print_lines([*lines, ""])
     print_table([_run_row(row) for row in rows], right=_RUN_COLUMNS)
 
@@ -246,11 +246,6 @@ def _law_facts(model: TimeToConverge, unit: str) -> list[tuple[str, str]]:
     return [("N_inf, alpha", words)]
 
 
-def _aligned(facts: Sequence[tuple[str, str]]) -> list[str]:
-    width = max(len(name) for name, _ in facts)
-    return [f"  {name:<{width}}  {value}" for name, value in facts]
-
-
 def print_optimum(title: str, model: TimeToConverge, found: Answer) -> None:
     """Print the answer of `optimum`."""
     low, high = found.flat_range_samples
@@ -268,14 +263,14 @@ def print_optimum(title: str, model: TimeToConverge, found: Answer) -> None:
         *_law_facts(model, "sample"),
         ("branch", f"{found.branch}" + (f", bound {found.bound}" if found.bound else "")),
     ]
-    print_lines(lines + _aligned(facts))
+    print_lines(lines + aligned(facts))
 
 
 def print_scaling(table: ScalingTable, title: str) -> None:
     """Print the three scalings: the thresholds in words, then one row for each number of learners."""
     lines = [title, ""] if title else []
     weak, strong = table.optimal_is_weak_from_learners, table.strong_stops_at_learners
-    lines += _aligned(
+    lines += aligned(
         [
             ("optimal is weak scaling", f"from {number(weak)} learners on" if weak else "nowhere in this range"),
             (

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from simulator.tables import time_unit
 
-__all__ = ["BOUND_WORDS", "figure", "number", "percent", "seconds"]
+__all__ = ["BOUND_WORDS", "aligned", "figure", "number", "percent", "seconds"]
 
 BOUND_WORDS = {
     "knee": "the knee of the compute unit",
@@ -95,3 +97,15 @@ def figure(key: str, value: object) -> str:
             factor, prefix = next((pair for pair in PREFIXES if value >= pair[0]), PREFIXES[-1])
             return f"{name} {value / factor:.4g} {prefix}{unit}"
     return f"{key.replace('_', ' ')} {value}"
+
+
+def aligned(facts: Sequence[tuple[str, str]]) -> list[str]:
+    """Write names and values as lines with the values below each other.
+
+    Examples
+    --------
+    >>> aligned([("a", "1"), ("long name", "2")])
+    ['  a          1', '  long name  2']
+    """
+    width = max(len(name) for name, _ in facts)
+    return [f"  {name:<{width}}  {value}" for name, value in facts]

@@ -1,0 +1,357 @@
+"""Measure mine: fit a law to measurements. The command fit updates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from simulator.cli.flags import OutputFlags
+from simulator.errors import SimulatorError
+
+if TYPE_CHECKING:
+    from simulator.calibration.profile_intervals import ProfileInterval
+    from simulator.calibration.updates import UpdatesFit
+    from simulator.calibration.updates_laws import LawFit
+
+__all__ = ["updates"]
+
+NO_OUTPUT = OutputFlags()
+LAW_WORDS = {
+    "inverse": "inverse law, N_inf + alpha/M",
+    "sharp": "sharp corner, (N_inf^p + (alpha/M)^p)^(1/p)",
+    "corner": "hard corner, max(N_inf, alpha/M)",
+    "power": "power law, N_1 M^-e",
+    "noise_floor": "noise floor of a constant learning rate",
+}
+MOST_BATCHES = 10_000
+
+
+def updates(
+    file: Path,
+    /,
+    *,
+    predict: str | None = None,
+    predict_file: Path | None = None,
+    law: Literal["auto", "inverse", "sharp", "corner", "power", "noise_floor"] = "auto",
+    series: str | None = None,
+    save: Path | None = None,
+    output: OutputFlags = NO_OUTPUT,
+    figures: bool = False,
+) -> None:
+    """How many updates at a batch size that I have not tried, and how sure is that?
+
+    Parameters
+    ----------
+    file
+        Table (CSV) with the columns batch_samples, updates [, updates_std, runs, series, outcome]: the mean updates to
+        converge at each mini-batch size, the standard deviation of the runs around it, and how many runs there were.
+    predict
+        Batch sizes to predict, "4096,8192".
+    predict_file
+        Table with a column batch_samples to predict.
+    law
+        auto weighs the inverse law and the sharp corner; or one law alone.
+    series
+        Which series of the table, where it has several; all of them by default.
+    save
+        Write the law as a workload profile (TOML) that scenarios can use; needs one series.
+    figures
+        Draw the figure into the folder of --out too.
+    """
+    from simulator.calibration.measurements import chosen, read_batch_samples, read_updates
+    from simulator.calibration.updates import fit_updates
+    from simulator.cli.output import Output, collected_warnings, request_errors
+
+    if predict is not None and predict_file is not None:
+        raise SimulatorError("--predict and --predict-file say the same thing twice: give one of them")
+    with collected_warnings() as caught, request_errors():
+        asked = _batch_sizes(predict) if predict is not None else None
+        if predict_file is not None:
+            asked = list(read_batch_samples(predict_file))
+        tables = chosen(read_updates(file), series)
+        if save is not None:
+            _refuse_save(save, len(tables))
+        inputs = [[_inputs(table) for table in tables], asked, law]
+        out = Output.prepared("fit updates", output, title=file.name, seed=None, inputs=inputs, figures=figures)
+        fits = [fit_updates(table, law=law) for table in tables]
+        keys = [_keys(fit, asked) for fit in fits]
+    alone = keys[0] if len(keys) == 1 else dict.fromkeys(keys[0])
+    if save is not None:
+        from simulator.cli.profile_file import write_workload
+
+        write_workload(save, fits[0], source=file.name)
+        alone["saved"] = str(save)
+    files: dict[str, Sequence[dict[str, Any]]] = {
+        "predictions.csv": [{"series": key["series"], **row} for key in keys for row in key["predictions"]]
+    }
+    if out.folder is not None:
+        files["points.csv"] = [row for fit in fits for row in _points(fit)]
+        files["curve.csv"] = [row for fit in fits for row in _curve(fit, asked)]
+    out.emit({**alone, "fits": keys}, caught, text=lambda: _print(fits, keys, save), tables=files)
+
+
+def _batch_sizes(text: str) -> list[float]:
+    """Return the batch sizes of `--predict 4096,8192`."""
+    listed = []
+    for part in text.split(","):
+        try:
+            number = float(part) if "_" not in part else float("nan")
+        except ValueError:
+            number = float("nan")
+        if not 0 < number <= 1e15:
+            raise SimulatorError(f"--predict must be batch sizes > 0 like 4096,8192, got {text!r}")
+        listed.append(number)
+    if len(listed) > MOST_BATCHES:
+        raise SimulatorError(f"--predict must be at most {MOST_BATCHES} batch sizes, got {len(listed)}")
+    return listed
+
+
+def _refuse_save(save: Path, series: int) -> None:
+    if series > 1:
+        raise SimulatorError(f"--save needs one series, the table has {series}: choose it with --series NAME")
+    if save.suffix != ".toml":
+        raise SimulatorError(f"--save must name a .toml file, got {str(save)!r}")
+    if save.exists():
+        raise SimulatorError(f"{save}: exists already; nothing was written: remove it or give another name")
+    if not save.parent.is_dir():
+        raise SimulatorError(f"{save}: there is no folder {str(save.parent)!r}")
+
+
+def _inputs(table: Any) -> dict[str, Any]:
+    import dataclasses
+
+    return dataclasses.asdict(table)
+
+
+def _default_targets(fit: UpdatesFit) -> list[float]:
+    """Half the smallest batch size measured, the middle of the widest gap, and twice the largest."""
+    M = fit.series.batch_samples
+    low, high = max(pairwise(M), key=lambda pair: pair[1] / pair[0])
+    wanted = [M[0] / 2.0, (low * high) ** 0.5, 2.0 * M[-1]]
+    if all(float(size).is_integer() for size in M):
+        wanted = [float(max(1, round(size))) for size in wanted]
+    return sorted(set(wanted) - set(M))
+
+
+def _keys(fit: UpdatesFit, asked: list[float] | None) -> dict[str, Any]:
+    """Return the answer's own keys for one series."""
+    from simulator.calibration.updates import as_keys
+
+    intervals = fit.profile_intervals90()
+    following = fit.next_batch(asked)
+    best = fit.best
+    plain = fit.plain
+    targets = asked if asked is not None else _default_targets(fit)
+    return {
+        "series": fit.series.name,
+        "model": _model(best),
+        "rms_relative": best.rms_relative,
+        "criterion": best.criterion,
+        "intervals90": {name: [interval.low, interval.high] for name, interval in intervals.items()},
+        "unidentified": _unidentified(intervals),
+        "plain_inverse_law": None
+        if plain is None
+        else {
+            "parameters": {"n_inf_updates": plain.law.n_inf_updates, "alpha_samples": plain.law.alpha_samples},
+            "standard_errors": dict(
+                zip(
+                    ("n_inf_updates", "alpha_samples"),
+                    [error if error != float("inf") else None for error in plain.standard_errors],
+                    strict=True,
+                )
+            ),
+            "correlation": plain.correlation,
+            "rms_relative": plain.rms_relative,
+        },
+        "alternatives": [
+            {**_model(rival), "rms_relative": rival.rms_relative, "criterion": rival.criterion} for rival in fit.alternatives()
+        ],
+        "weights": {one.family.kind: weight for one, weight in zip(fit.fits, fit.weights, strict=True)},
+        "batch_samples_range": list(fit.batch_samples_range),
+        "batch_sizes": len(fit.series.batch_samples),
+        "run_to_run_relative": fit.run_to_run_relative,
+        "run_to_run_measured": fit.series.run_to_run_relative is not None,
+        "discrepancy_relative": fit.record().discrepancy_relative,
+        "predictions": [as_keys(prediction) for prediction in fit.predict(targets)] if targets else [],
+        "next_batch_samples": following.batch_samples,
+        "next_runs": following.runs,
+        "next_narrows_by": following.narrows_by,
+        "saved": None,
+    }
+
+
+def _model(fit: LawFit) -> dict[str, Any]:
+    """Return a fitted law as the JSON has it; parameters of a law that does not hold there are left out."""
+    values, errors = fit.parameters(), fit.log_standard_errors()
+    return {
+        "kind": fit.family.kind,
+        "parameters": values,
+        "standard_errors": {
+            name: float(value * min(error, 1e12)) for (name, value), error in zip(values.items(), errors, strict=True)
+        },
+        "correlation": fit.correlation().tolist(),
+        "valid": fit.law is not None,
+    }
+
+
+def _unidentified(intervals: dict[str, ProfileInterval]) -> list[str]:
+    """Return the parameters that the data leave open at an end."""
+    return [name for name, interval in intervals.items() if interval.low == 0.0 or interval.high is None]
+
+
+def _points(fit: UpdatesFit) -> list[dict[str, Any]]:
+    series = fit.series
+    return [
+        {"series": series.name, "batch_samples": M, "updates": N, "runs": runs, "relative_error": error}
+        for M, N, runs, error in zip(series.batch_samples, series.updates, series.runs, series.relative_errors, strict=True)
+    ]
+
+
+def _curve(fit: UpdatesFit, asked: list[float] | None) -> list[dict[str, Any]]:
+    """Predict from half the smallest to twice the largest batch size measured (or asked for), for the figure."""
+    import numpy as np
+
+    from simulator.calibration.updates import as_keys
+
+    low, high = fit.batch_samples_range
+    reach = [low / 2.0, 2.0 * high, *(asked or [])]
+    return [
+        {"series": fit.series.name, **as_keys(prediction)}
+        for prediction in fit.predict(np.geomspace(min(reach), max(reach), 121))
+    ]
+
+
+def _print(fits: Sequence[UpdatesFit], keys: Sequence[dict[str, Any]], save: Path | None) -> None:
+    from simulator.cli.output import print_lines
+
+    for fit, key in zip(fits, keys, strict=True):
+        _print_fit(fit, key)
+    if save is not None:
+        print_lines(
+            ["", f'wrote {save}: use it in a scenario as  [[workload]]  use = "{save if "/" in str(save) else f"./{save}"}"']
+        )
+
+
+def _print_fit(fit: UpdatesFit, key: dict[str, Any]) -> None:
+    """Print what one series says."""
+    from simulator.cli.output import print_lines, print_table
+    from simulator.cli.words import aligned, number
+
+    series = fit.series
+    low, high = fit.batch_samples_range
+    runs = sum(series.runs)
+    lines = [
+        f"{series.name}: {len(series.batch_samples)} batch sizes from {number(low)} to {number(high)} samples, {runs:,} runs",
+        "",
+        f"{_law_in_numbers(fit.best)}; the points lie {_percent(key['rms_relative'])} off it (root mean square)",
+        "",
+    ]
+    facts = []
+    words = {
+        "n_inf_updates": ("fewest updates, N_inf", "updates"),
+        "alpha_samples": ("fewest samples, alpha", "samples"),
+        "critical_batch_samples": ("critical batch, alpha/N_inf", "samples"),
+    }
+    for name, (what, unit) in words.items():
+        facts.append((what, _estimate_in_words(_value(fit.best, name), key["intervals90"][name], unit)))
+    assumed = "" if key["run_to_run_measured"] else " (assumed: the table says nothing of single runs)"
+    facts += [
+        ("single runs", f"{_percent(key['run_to_run_relative'])} around their mean{assumed}"),
+        ("a batch size around the law", _percent(key["discrepancy_relative"])),
+        (
+            "measure next",
+            f"batch {number(key['next_batch_samples'])} with {key['next_runs']} run{'s' if key['next_runs'] > 1 else ''}: "
+            f"intervals {'asked for ' if key['predictions'] else ''}get {_percent(key['next_narrows_by'])} narrower on average",
+        ),
+    ]
+    if "n_inf_updates" in key["unidentified"]:
+        top = key["intervals90"]["n_inf_updates"][1]
+        lines.insert(
+            3, f"no sign of the floor yet: N_inf between 0 and {number(_rounded(top)) if top is not None else 'anything'}"
+        )
+    print_lines([*lines, *aligned(facts), ""])
+    if key["predictions"]:
+        print_table(
+            [
+                {
+                    "batch_samples": number(row["batch_samples"]),
+                    "updates": number(_rounded(row["updates"])),
+                    "90 % of runs": f"{number(_rounded(row['lo90']))} to {number(_rounded(row['hi90']))}",
+                    "90 % for the mean": f"{number(_rounded(row['mean_lo90']))} to {number(_rounded(row['mean_hi90']))}",
+                    "law alone": number(_rounded(row["law_updates"])),
+                    "note": row["warning"] or "",
+                }
+                for row in key["predictions"]
+            ],
+            right=("batch_samples", "updates", "90 % of runs", "90 % for the mean", "law alone"),
+        )
+        print_lines([""])
+    least = min((rival["criterion"] for rival in key["alternatives"] if rival["criterion"] is not None), default=None)
+    print_table(
+        [
+            {
+                "law": LAW_WORDS[rival["kind"]],
+                "off by (rms)": _percent(rival["rms_relative"]),
+                "AICc above best": "-" if rival["criterion"] is None or least is None else f"{rival['criterion'] - least:.1f}",
+                "parameters": ", ".join(f"{name} {value:.4g}" for name, value in rival["parameters"].items())
+                + ("" if rival["valid"] else " (outside the law's range)"),
+            }
+            for rival in key["alternatives"]
+        ],
+        right=("off by (rms)", "AICc above best"),
+        width=150,
+    )
+    floor = key["plain_inverse_law"]
+    if floor is not None and floor["parameters"]["n_inf_updates"] <= 0:
+        print_lines(
+            [
+                "",
+                f"Plain least squares would put N_inf at {floor['parameters']['n_inf_updates']:.4g}: updates fall faster than "
+                "1/M. The law above holds a floor; do not trust either beyond the data.",
+            ]
+        )
+
+
+def _law_in_numbers(fit: LawFit) -> str:
+    value = fit.parameters()
+    if fit.family.kind == "inverse":
+        return f"N_Update(M) = {value['n_inf_updates']:.4g} + {value['alpha_samples']:.4g} / M"
+    if fit.family.kind == "sharp":
+        p = value["sharpness"]
+        return f"N_Update(M) = ({value['n_inf_updates']:.4g}^p + ({value['alpha_samples']:.4g} / M)^p)^(1/p), p = {p:.3g}"
+    shown = ", ".join(f"{name} {number:.4g}" for name, number in value.items())
+    return f"{LAW_WORDS[fit.family.kind]}: {shown}"
+
+
+def _value(fit: LawFit, name: str) -> float | None:
+    """Return a parameter of the law, the critical batch among them; None where the law has none such."""
+    value = fit.parameters()
+    if name == "critical_batch_samples" and {"n_inf_updates", "alpha_samples"} <= set(value):
+        return value["alpha_samples"] / value["n_inf_updates"]
+    return value.get(name)
+
+
+def _estimate_in_words(value: float | None, interval: Sequence[float | None], unit: str) -> str:
+    low, high = interval
+    estimate = "-" if value is None else f"{_short(value)} {unit}"
+    if high is None:
+        return f"{estimate}, at least {_short(low)} (90 %): not identified" if low else f"{estimate}: not identified"
+    if not low:
+        return f"{estimate}, 90 % between 0 and {_short(high)}: not identified"
+    return f"{estimate}, 90 % between {_short(low)} and {_short(high)}"
+
+
+def _percent(fraction: float) -> str:
+    """Write a fraction as a percentage with two digits."""
+    return f"{100 * fraction:.2g} %"
+
+
+def _short(value: float) -> str:
+    return f"{value:,.4g}" if value < 1000 else f"{value:.4g}" if value >= 1e7 else f"{_rounded(value):,.0f}"
+
+
+def _rounded(value: float) -> float:
+    """Round to four digits: updates are not known better."""
+    return float(f"{value:.4g}")
