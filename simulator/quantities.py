@@ -124,4 +124,4 @@ def interpolate_linearly(at: ArrayLike, x: FloatArray, y: FloatArray) -> FloatAr
     at = np.asarray(at, dtype=np.float64)
     right = np.clip(np.searchsorted(x, at), 1, len(x) - 1)
     weight = (at - x[right - 1]) / (x[right] - x[right - 1])
-    return (y[right - 1] * (1.0 - weight) + y[right] * weight)[()]
+    return (y[right - 1] + weight * (y[right] - y[right - 1]))[()]  # a flat line stays flat, however far it is continued
