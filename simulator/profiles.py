@@ -58,7 +58,19 @@ class Profile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accelerator(Profile):
-    """A GPU or like chip: dense peaks, memory, power."""
+    """A GPU or like chip: dense peaks, memory, power.
+
+    Parameters
+    ----------
+    memory_bytes, memory_bandwidth_bytes_per_s : float
+        Of the unit that `unit` names (gpu, board, module, chip). Bytes, bytes/s, > 0.
+    fp32_flop_per_s, tf32_flop_per_s, bf16_flop_per_s, fp8_flop_per_s : float, optional
+        Dense peaks; bf16 also stands for fp16. FLOP/s, > 0.
+    achievable_bf16_flop_per_s : float, optional
+        The fastest matrix product that somebody measured in bf16: what no training exceeds. FLOP/s, > 0, at most the peak.
+    power_w : float, optional
+        The vendor's limit. W, > 0.
+    """
 
     memory_bytes: float
     vendor: str | None = None
@@ -68,13 +80,15 @@ class Accelerator(Profile):
     tf32_flop_per_s: float | None = None
     bf16_flop_per_s: float | None = None
     fp8_flop_per_s: float | None = None
+    achievable_bf16_flop_per_s: float | None = None
     memory_bandwidth_bytes_per_s: float | None = None
     power_w: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("memory_bytes", "memory_bandwidth_bytes_per_s", "power_w", *_PEAKS):
+        for name in ("memory_bytes", "memory_bandwidth_bytes_per_s", "power_w", *_PEAKS, "achievable_bf16_flop_per_s"):
             if getattr(self, name) is not None:
                 positive(name, getattr(self, name))
+        _at_most(self, "achievable_bf16_flop_per_s", "bf16_flop_per_s")
 
 
 _PEAKS = ("fp32_flop_per_s", "tf32_flop_per_s", "bf16_flop_per_s", "fp8_flop_per_s")
@@ -82,7 +96,19 @@ _PEAKS = ("fp32_flop_per_s", "tf32_flop_per_s", "bf16_flop_per_s", "fp8_flop_per
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node(Profile):
-    """A server: accelerators and NICs in one box."""
+    """A server: accelerators and NICs in one box.
+
+    Parameters
+    ----------
+    accelerator, accelerators : str, int
+        Id and number of its accelerators.
+    nics, nic_bandwidth_bytes_per_s : optional
+        NICs that serve the accelerators, and the line rate of one of them. Count, bytes/s.
+    inner_bandwidth_bytes_per_s, inner_latency_s : float, optional
+        What one accelerator sends to the others of the node, one direction, and how long it takes. Bytes/s, seconds.
+    power_w : float, optional
+        The most that the box draws. W, > 0.
+    """
 
     accelerator: str
     accelerators: int
@@ -105,13 +131,29 @@ class Node(Profile):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network(Profile):
-    """A generation of links: line rate of a port, what of it transfers get, latency."""
+    """A generation of links: line rate of a port, what of it transfers get, latency.
+
+    Parameters
+    ----------
+    bandwidth_bytes_per_s : float
+        Line rate of a port, one direction; of nvlink and pcie all that one accelerator has of them. Bytes/s, > 0.
+    usable_bandwidth_bytes_per_s : float, optional
+        What of it transfers get. Bytes/s, > 0, at most the line rate.
+    latency_s, latency_kind : optional
+        Seconds, >= 0, and what they are the latency of: an adapter, or a whole path with its software.
+    rdma : bool, optional
+        Whether an adapter writes to the memory of another without its processor.
+    in_network_reduction : str, optional
+        What its switches can reduce with, such as "SHARP v3"; a switch profile says whether that one does.
+    """
 
     bandwidth_bytes_per_s: float
-    kind: Literal["ethernet", "roce", "infiniband", "nvlink", "pcie", "custom"] = "custom"
+    kind: Literal["ethernet", "roce", "infiniband", "omni_path", "slingshot", "efa", "nvlink", "pcie", "custom"] = "custom"
     usable_bandwidth_bytes_per_s: float | None = None
     latency_s: float | None = None
     latency_kind: str | None = None
+    rdma: bool | None = None
+    in_network_reduction: str | None = None
 
     def __post_init__(self) -> None:
         positive("bandwidth_bytes_per_s", self.bandwidth_bytes_per_s)
@@ -124,7 +166,19 @@ class Network(Profile):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Switch(Profile):
-    """A switch: ports, rate and latency."""
+    """A switch: ports, rate and latency.
+
+    Parameters
+    ----------
+    radix, port_bandwidth_bytes_per_s : int, float
+        Ports, and the rate of one of them, one direction. Count >= 2, bytes/s.
+    latency_s : float, optional
+        From port to port. Seconds, >= 0.
+    power_w, power_max_w : float, optional
+        What the box draws typically, and at most. W, > 0, typical at most highest.
+    in_network_reduction : str, optional
+        What it reduces gradients with on their way, such as "SHARP v3".
+    """
 
     radix: int
     port_bandwidth_bytes_per_s: float
@@ -132,14 +186,24 @@ class Switch(Profile):
     fabric: str | None = None
     latency_s: float | None = None
     power_w: float | None = None
+    power_max_w: float | None = None
+    in_network_reduction: str | None = None
 
     def __post_init__(self) -> None:
         whole("radix", self.radix, lowest=2)
         positive("port_bandwidth_bytes_per_s", self.port_bandwidth_bytes_per_s)
         if self.latency_s is not None:
             non_negative("latency_s", self.latency_s)
-        if self.power_w is not None:
-            positive("power_w", self.power_w)
+        for name in ("power_w", "power_max_w"):
+            if getattr(self, name) is not None:
+                positive(name, getattr(self, name))
+        _at_most(self, "power_w", "power_max_w")
+
+
+def _at_most(profile: Profile, lower: str, upper: str) -> None:
+    low, high = getattr(profile, lower), getattr(profile, upper)
+    if low is not None and high is not None and low > high:
+        raise ValueError(f"{lower} must be at most {upper}, {high:g}, got {low:g}")
 
 
 PROFILE_KINDS: Mapping[str, type[Any]] = {

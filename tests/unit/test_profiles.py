@@ -140,6 +140,28 @@ def test_a_path_to_what_is_no_profile_tells_nothing_of_its_content(tmp_path: Pat
         ("switches", "radix = 36", "radix = 1", "radix: must be a whole number >= 2, got 1"),
         ("switches", "radix = 36", "radix = 36\nlatency_s = -1", "latency_s: must be finite and >= 0, got -1"),
         ("switches", "radix = 36", 'radix = 36\npower_w = "0 W"', "power_w: must be finite and > 0, got 0"),
+        ("switches", "radix = 36", "radix = 36\npower_max_w = 0", "power_max_w: must be finite and > 0, got 0"),
+        (
+            "switches",
+            "radix = 36",
+            "radix = 36\npower_w = 200\npower_max_w = 150",
+            "power_w: must be at most power_max_w, 150, got 200",
+        ),
+        ("switches", "radix = 36", "radix = 36\nin_network_reduction = true", "in_network_reduction: must be a text, got True"),
+        ("networks", 'title = "A wire"', "rdma = 1", "rdma: must be true or false, got 1"),
+        ("networks", 'title = "A wire"', "in_network_reduction = 3", "in_network_reduction: must be a text, got 3"),
+        (
+            "accelerators",
+            'title = "A chip"',
+            "achievable_bf16_flop_per_s = 0",
+            "achievable_bf16_flop_per_s: must be finite and > 0",
+        ),
+        (
+            "accelerators",
+            'title = "A chip"',
+            'achievable_bf16_flop_per_s = "101 TFLOP/s"',
+            "achievable_bf16_flop_per_s: must be at most bf16_flop_per_s, 1e+14, got 1.01e+14",
+        ),
     ],
 )
 def test_a_fault_of_a_profile_is_named_with_its_file(tmp_path: Path, kind: str, old: str, new: str, says: str) -> None:
