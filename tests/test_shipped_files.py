@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from simulator.profiles import PROFILE_KINDS, load_profile
+from simulator.costs.price_book import Price, first_day, load_price_book, prices_for
+from simulator.profiles import PROFILE_KINDS, load_profile, names, shipped_folder
 from simulator.scenarios import load_scenario
 from simulator.scenarios.inheritance import load_workload
 from tests.mutations import leaves
@@ -76,6 +77,24 @@ def test_every_figure_of_a_workload_has_source_date_and_verified(path: Path) -> 
             assert record.date, key
             assert DATE.fullmatch(record.date), key
             assert isinstance(record.verified, bool), key
+
+
+@pytest.mark.parametrize(("kind", "fewest"), [("accelerators", 12), ("networks", 8), ("nodes", 8), ("switches", 6)])
+def test_the_shelf_holds_enough_to_choose_from(kind: str, fewest: int) -> None:
+    assert len(names(kind)) >= fewest
+
+
+def test_an_id_belongs_to_one_shelf() -> None:
+    """An item of the price book is looked up by its id alone."""
+    every = [name for kind in PROFILE_KINDS for name in names(kind)]
+    assert len(set(every)) == len(every)
+    assert all(re.fullmatch(r"[a-z0-9][a-z0-9.-]*", name) for name in every)
+
+
+def test_a_latency_says_what_it_is_the_latency_of() -> None:
+    for name in names("networks"):
+        network, _ = load_profile("networks", name)
+        assert (network.latency_s is None) == (network.latency_kind is None), name
 
 
 def test_a_node_holds_an_accelerator_that_is_shipped() -> None:
@@ -174,3 +193,122 @@ def test_measurements_have_a_source_and_a_licence_in_every_row(path: Path) -> No
     for row in rows:
         assert row["source"]
         assert row["licence"]
+
+
+PRICES = load_price_book(HARDWARE / "prices.csv")
+
+
+def priced(price: Price) -> str:
+    return f"{price.item} {price.scope} {price.kind} {price.date}"
+
+
+def test_the_shipped_price_book_is_found_where_profiles_are() -> None:
+    assert load_price_book(shipped_folder("hardware_profiles") / "prices.csv") == PRICES
+    assert len(PRICES) >= 100
+
+
+@pytest.mark.parametrize("price", PRICES, ids=priced)
+def test_a_price_is_of_something_shipped(price: Price) -> None:
+    """The item is the id of a shipped profile of the right shelf.
+
+    chip: an accelerator that is no board; board: an accelerator that is one, or a node, whose board it then is; node, switch:
+    theirs; instance_hour: a node in a cloud (the instance) or an accelerator (one of them, in an instance); nic and cable: a
+    network, and for what no profile describes (transceivers, cabling per port) the id of a network, a dash and a word.
+    """
+    chips = set(names("accelerators"))
+    boards = {name for name in chips if load_profile("accelerators", name)[0].unit == "board"}
+    clouds = {name for name in names("nodes") if name.startswith(("aws-", "azure-", "gcp-"))}
+    allowed = {
+        "chip": chips - boards,
+        "board": boards | set(names("nodes")) - clouds,
+        "node": set(names("nodes")) - clouds,
+        "switch": set(names("switches")),
+        "instance_hour": clouds | chips - boards,
+        "nic": set(names("networks")),
+        "cable": set(names("networks")),
+    }[price.scope]
+    free = price.scope == "cable" and any(price.item.startswith(f"{name}-") for name in allowed)
+    assert price.item in allowed or free
+    if free:
+        assert price.notes
+
+
+@pytest.mark.parametrize("price", [price for price in PRICES if price.scope == "instance_hour"], ids=priced)
+def test_what_can_be_taken_away_or_is_committed_to_is_not_on_demand(price: Price) -> None:
+    text = f"{price.notes} {price.source}".lower()
+    for words, kind in ((("spot", "zones"), "spot"), (("capacity block", "1 year", "3 years", "reserved cluster"), "reserved")):
+        if any(word in text for word in words):
+            assert price.kind == kind
+    if price.kind == "reserved":
+        assert any(term in text for term in ("1 year", "3 years", "short reserved term", "no term given"))
+
+
+def test_a_spot_price_is_below_the_price_on_demand() -> None:
+    compared = 0
+    for spot in (price for price in PRICES if price.kind == "spot"):
+        for other in prices_for(PRICES, spot.item, kind="on_demand"):
+            assert spot.price < other.price, priced(spot)
+            compared += 1
+    assert compared >= 8
+
+
+def test_a_share_of_a_system_is_not_sold_as_a_chip() -> None:
+    """A list that divides systems by eight would make a chip cost exactly an eighth of a system, and more than a chip does."""
+    compared = 0
+    for name in names("nodes"):
+        node, _ = load_profile("nodes", name)
+        for chip in prices_for(PRICES, node.accelerator, "chip"):
+            assert not re.search(r"\b(dgx|hgx|server|system|baseboard|8-oam)\b", chip.source), priced(chip)
+            for whole in (*prices_for(PRICES, name, "node"), *prices_for(PRICES, name, "board")):
+                share = whole.price / node.accelerators
+                assert chip.price != pytest.approx(share, rel=1e-4), priced(chip)
+                apart = abs((first_day(chip.date) - first_day(whole.date)).days)
+                if whole.scope == "node" and whole.verified and whole.currency == chip.currency and apart < 2.5 * 365:
+                    assert chip.price < share, priced(chip)
+                    compared += 1
+    assert compared >= 5
+
+
+def test_a_board_costs_less_than_the_node_round_it() -> None:
+    compared = 0
+    for board in (price for price in PRICES if price.scope == "board"):
+        for node in prices_for(PRICES, board.item, "node", "street"):
+            assert board.price < node.price
+            compared += 1
+    assert compared >= 2
+
+
+def test_the_range_of_a_price_holds_the_quotes_like_it() -> None:
+    """As docs/scenario.md says: same item, scope, kind, currency; hours a year apart at most, hardware two."""
+    compared = 0
+    for price in PRICES:
+        days = 365 if price.scope == "instance_hour" else 729
+        for other in prices_for(PRICES, price.item, price.scope, price.kind):
+            apart = abs((first_day(price.date) - first_day(other.date)).days)
+            different_terms = any(
+                (word in (price.notes or "")) != (word in (other.notes or ""))
+                for word in ("1 year", "3 years", "Capacity Block", "no term given", "GPU alone", "before the cut")
+            )
+            if other.currency == price.currency and apart <= days and not different_terms and other.price != price.price:
+                assert price.low is not None, priced(price)
+                assert price.high is not None, priced(price)
+                assert price.low <= other.price <= price.high, priced(price)
+                compared += 1
+    assert compared >= 50
+
+
+def test_what_nobody_checked_is_not_called_checked_in_the_price_book() -> None:
+    for price in PRICES:
+        if "from memory" in price.source:
+            assert not price.verified, priced(price)
+
+
+def test_what_a_design_buys_has_a_price() -> None:
+    """Every node that is sold and every one that is rented; what has none is named here, so that nobody takes it for free."""
+    unpriced = {"gb200-nvl72", "gcp-a3-mega", "gaudi2-8", "gaudi3-8"}  # of the Gaudi kits, boards have a price
+    for name in names("nodes"):
+        scope = "instance_hour" if name.startswith(("aws-", "azure-", "gcp-")) else "node"
+        assert bool(prices_for(PRICES, name, scope)) == (name not in unpriced), name
+    never_rented = {"p100-sxm-16", "gb200-gpu", "mi250x", "gaudi2", "gaudi3", "k80-board"}
+    for name in names("accelerators"):
+        assert bool(prices_for(PRICES, name, "instance_hour")) == (name not in never_rented), name

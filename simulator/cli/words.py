@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from simulator.tables import time_unit
 
-__all__ = ["BOUND_WORDS", "aligned", "figure", "number", "percent", "seconds"]
+__all__ = ["BOUND_WORDS", "aligned", "figure", "figure_name", "figure_value", "number", "percent", "seconds"]
 
 BOUND_WORDS = {
     "knee": "the knee of the compute unit",
@@ -76,6 +76,7 @@ SUFFIXES = (
     ("_w", "W"),
     ("_s", "s"),
 )
+COUNTED = ("updates", "samples")
 PREFIXES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 
 
@@ -87,16 +88,41 @@ def figure(key: str, value: object) -> str:
     >>> figure("nic_bandwidth_bytes_per_s", 2.5e10), figure("latency_s", 1.3e-6), figure("nics", 8)
     ('nic bandwidth 25 GB/s', 'latency 1.30 us', 'nics 8')
     """
-    for suffix, unit in SUFFIXES:
-        if key.endswith(suffix) and isinstance(value, int | float):
-            name = key.removesuffix(suffix).replace("_", " ")
-            if unit == "s":
-                return f"{name} {seconds(float(value))}"
-            if unit in ("updates", "samples"):
-                return f"{key.replace('_', ' ')} {value:,.10g}"
+    return f"{figure_name(key)} {figure_value(key, value)}"
+
+
+def figure_name(key: str) -> str:
+    """Write the name of a figure without its unit, which goes with the value; counts keep theirs.
+
+    Examples
+    --------
+    >>> figure_name("nic_bandwidth_bytes_per_s"), figure_name("data_set_samples")
+    ('nic bandwidth', 'data set samples')
+    """
+    suffix = next((suffix for suffix, unit in SUFFIXES if key.endswith(suffix) and unit not in COUNTED), "")
+    return key.removesuffix(suffix).replace("_", " ")
+
+
+def figure_value(key: str, value: object) -> str:
+    """Write the value of a figure with prefix and unit.
+
+    Examples
+    --------
+    >>> figure_value("power_w", 6500.0), figure_value("rdma", True), figure_value("fabric", "InfiniBand HDR")
+    ('6.5 kW', 'yes', 'InfiniBand HDR')
+    """
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        unit = next((unit for suffix, unit in SUFFIXES if key.endswith(suffix)), None)
+        if unit == "s":
+            return seconds(float(value))
+        if unit in COUNTED:
+            return f"{value:,.10g}"
+        if unit is not None:
             factor, prefix = next((pair for pair in PREFIXES if value >= pair[0]), PREFIXES[-1])
-            return f"{name} {value / factor:.4g} {prefix}{unit}"
-    return f"{key.replace('_', ' ')} {value}"
+            return f"{value / factor:.4g} {prefix}{unit}"
+    return str(value)
 
 
 def aligned(facts: Sequence[tuple[str, str]]) -> list[str]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -173,6 +174,46 @@ def test_profiles_are_listed_by_kind(kind: str) -> None:
     assert {row["kind"] for row in rows} == {kind}
     text = command("profiles", kind).out
     assert all(row["name"] in text for row in rows)
+
+
+def test_all_shelves_are_listed_at_once_with_a_pointer_to_the_prices() -> None:
+    text = command("profiles").out
+    for shelf in ("accelerators", "nodes", "networks", "switches", "workloads"):
+        assert f"\n{shelf}\n" in f"\n{text}"
+    assert "learnersim profiles prices" in text
+    assert {row["kind"] for row in command("profiles", "--json").answer["rows"]} >= {"accelerators", "workloads"}
+
+
+def test_a_figure_that_nobody_checked_is_marked_in_the_list() -> None:
+    lines = {line.split()[0]: line for line in command("profiles", "switches").out.splitlines() if line.strip()}
+    assert "747 W ?" in lines["qm9700"]  # the typical power is from memory, radix and rate are not
+    assert " 64 " in lines["qm9700"]
+    assert lines["?"] == "?  nobody checked this figure; notes and all fields: --json"
+
+
+HEADER = ("item", "scope", "kind", "currency", "price", "low", "high", "date", "source", "verified", "notes")
+
+
+def test_prices_are_listed_with_all_their_fields() -> None:
+    found = command("profiles", "prices", "--json")
+    rows = found.answer["rows"]
+    fields = [*HEADER, "outdated"]
+    assert all(list(row) == fields for row in rows)
+    text = command("profiles", "prices").out
+    assert all(row["item"] in text for row in rows)
+    one = next(row for row in rows if (row["item"], row["scope"], row["date"]) == ("h100-sxm", "chip", "2025-03-03"))
+    assert (one["price"], one["currency"], one["verified"], one["outdated"]) == (31250.0, "USD", True, False)
+    assert re.search(r"h100-sxm +street +31,250 USD +- +2025-03-03 +yes +\[\d+\]", text)
+
+
+def test_prices_that_are_old_or_that_nobody_checked_are_marked() -> None:
+    rows = command("profiles", "prices", "--json").answer["rows"]
+    text = command("profiles", "prices").out
+    assert len(re.findall(r"^\S+ .* NOT ", text, re.MULTILINE)) == sum(not row["verified"] for row in rows) > 0
+    assert len(re.findall(r"\d old +(?:yes|NOT) ", text)) == sum(row["outdated"] for row in rows) > 0
+    newest = max(row["date"] for row in rows)
+    assert f"more than three years before the newest price here, {newest}." in text
+    assert {row["date"] < f"{int(newest[:4]) - 3}{newest[4:]}" for row in rows if row["outdated"]} == {True}
 
 
 def test_an_unknown_kind_of_profile_names_the_nearest() -> None:
