@@ -56,7 +56,10 @@ def updates_tables(draw: st.DrawFn, lowest: float = 2.0, highest: float = 4096.0
 @st.composite
 def compute_tables(draw: st.DrawFn, *, extrapolate: bool | None = None) -> TabulatedCompute:
     points = draw(increasing(1.0, 512.0))
-    times = sorted(draw(st.lists(decades(1e-3, 10.0), min_size=len(points), max_size=len(points))))
+    times = sorted(
+        float(f"{time:.6g}") for time in draw(st.lists(decades(1e-3, 10.0), min_size=len(points), max_size=len(points)))
+    )
+    # six digits, as measured: two times that differ by a rounding error have no slope that could be continued
     return TabulatedCompute(
         local_samples=tuple(points),
         compute_time_at_s=tuple(times),
