@@ -9,6 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from simulator.calibration.measurements import read_updates
+    from simulator.calibration.updates import fit_updates
     from simulator.compute import AffineCompute, CrossValidation, KneeCompute, TabulatedCompute
     from simulator.convergence import HardCornerLaw, InverseLaw, PowerLaw, SharpCornerLaw, TabulatedUpdates
     from simulator.errors import InfeasibleError, ScenarioError, SimulatorError
@@ -40,7 +42,9 @@ _HOMES = {
     "TwoTierRingReduce": "network.laws",
     "best_batch": "optimum",
     "best_learners": "optimum",
+    "fit_updates": "calibration.updates",
     "load_scenario": "scenarios",
+    "read_updates": "calibration.measurements",
     "scaling": "studies.scaling",
 }
 
@@ -66,7 +70,9 @@ __all__ = [
     "TwoTierRingReduce",
     "best_batch",
     "best_learners",
+    "fit_updates",
     "load_scenario",
+    "read_updates",
     "scaling",
 ]
 

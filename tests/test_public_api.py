@@ -33,7 +33,9 @@ NAMES = [
     "TwoTierRingReduce",
     "best_batch",
     "best_learners",
+    "fit_updates",
     "load_scenario",
+    "read_updates",
     "scaling",
 ]
 
