@@ -60,6 +60,8 @@ class Case:
         The question: numbers, "best" or "all".
     accelerators_per_learner, accelerators_per_node : int or None
         For counting nodes.
+    learner_size_stated : bool
+        Whether the compute table says for learners of which size it holds (the rules have compared it with the cluster's).
     usd_per_node_hour : float or None
         Price of a node by the hour, where the scenario counts cloud cost.
     """
@@ -77,6 +79,7 @@ class Case:
     learners: tuple[int | Literal["best", "all"], ...]
     batch_samples: tuple[float | Literal["best"], ...]
     accelerators_per_learner: int
+    learner_size_stated: bool
     accelerators_per_node: int | None
     usd_per_node_hour: float | None
 
@@ -107,6 +110,7 @@ class Case:
         if at_hand is None or sections.cluster is None or scenario.accelerator is None:
             raise ScenarioError([Fault(scenario.name, "cluster", "is missing: say which nodes and how many")])
         compute, compute_key, limit, estimated = _compute(scenario, chosen, prefix)
+        entry = chosen.compute.entries[compute_key.removeprefix(f"{prefix}.compute.")]
         per_learner = sections.cluster.accelerators_per_learner
         per_node = scenario.node.accelerators if scenario.node is not None else None
         run = sections.run
@@ -148,6 +152,7 @@ class Case:
             learners=run.learners if isinstance(run.learners, tuple) else (run.learners,),
             batch_samples=run.batch_samples if isinstance(run.batch_samples, tuple) else (run.batch_samples,),
             accelerators_per_learner=per_learner,
+            learner_size_stated=entry.accelerators_per_learner is not None,
             accelerators_per_node=per_node,
             usd_per_node_hour=cost.usd_per_node_hour if cost is not None else None,
         )
@@ -182,7 +187,7 @@ class Case:
                 )
         if self.estimated is not None:
             warnings.warn(self.estimated, UnverifiedWarning, stacklevel=2)
-        if self.accelerators_per_learner > 1 and self.estimated is None:
+        if self.accelerators_per_learner > 1 and self.estimated is None and not self.learner_size_stated:
             warnings.warn(
                 f"{self.compute_key} is taken as measured on a learner of {self.accelerators_per_learner} accelerators: if "
                 "it was timed on one, give that group's own compute times",

@@ -113,6 +113,8 @@ def _given(scenario: Scenario, case: Case) -> Iterator[dict[str, Any]]:
         if unit is not None and value not in ("best", "all", "auto"):
             value = quantity(key, value)
         equation = EQUATIONS.get(key)
+        if key == "accelerators_per_learner" and ".compute." in path:
+            equation = "the learner that Gamma holds for"
         if key == "kind":
             unit = None
         value = "inf" if value == np.inf else value

@@ -43,6 +43,7 @@ def broken_rules(scenario: Scenario) -> list[Fault]:
     """Return a fault for each rule between keys that the scenario breaks."""
     found: list[tuple[str, str]] = []
     found += _cluster(scenario)
+    found += _learner_sizes(scenario)
     found += _network(scenario)
     found += _cost(scenario)
     found += _run(scenario)
@@ -74,6 +75,25 @@ def _cluster(scenario: Scenario) -> list[tuple[str, str]]:
     kind = (scenario.tree.get("reduce") or {}).get("kind")
     if kind in ("node_log", "two_tier_ring") and cluster.node is None:
         faults.append(("reduce.kind", f"{kind!r} needs cluster.node, whose boundary it speaks of"))
+    return faults
+
+
+def _learner_sizes(scenario: Scenario) -> list[tuple[str, str]]:
+    """Apply: the learners of the cluster are those that the compute tables used speak of."""
+    cluster = scenario.sections.cluster
+    if cluster is None or scenario.accelerator is None:
+        return []
+    faults = []
+    for i, workload in enumerate(scenario.sections.workload):
+        entries = workload.compute.entries
+        name = scenario.accelerator.name if scenario.accelerator.name in entries else "from_flops"
+        size = entries[name].accelerators_per_learner if name in entries else None
+        if size is not None and size != cluster.accelerators_per_learner:
+            rule = (
+                f"must be {size}: workload[{i}].compute.{name} holds for learners of that many accelerators (for others give "
+                f"their own table with its accelerators_per_learner), got {cluster.accelerators_per_learner}"
+            )
+            faults.append(("cluster.accelerators_per_learner", rule))
     return faults
 
 

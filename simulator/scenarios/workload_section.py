@@ -196,24 +196,39 @@ class FromFlops:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComputeEntry:
-    """[workload.compute.ACCELERATOR or from_flops]: Gamma of this workload there, and what its memory holds."""
+    """[workload.compute.ACCELERATOR or from_flops]: Gamma of this workload there, and what it holds for.
+
+    Parameters
+    ----------
+    law : ComputeModel or FromFlops
+        Gamma of one learner.
+    max_local_samples : float, optional
+        The largest local mini-batch that its memory holds, or that ran. Samples, whole, >= 1.
+    accelerators_per_learner : int, optional
+        Accelerators of the learner that the law speaks of, >= 1. Where given, the cluster must have learners of that size.
+    """
 
     law: ComputeModel | FromFlops
     max_local_samples: float | None = None
+    accelerators_per_learner: int | None = None
 
     def __post_init__(self) -> None:
-        if self.max_local_samples is not None:
-            whole("max_local_samples", self.max_local_samples)
+        check(self, max_local_samples=whole, accelerators_per_learner=whole)
+
+
+ENTRY_KEYS = ("max_local_samples", "accelerators_per_learner")
+"""Keys of a compute table besides those of its law."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Memory:
+class _EntryKeys:
     max_local_samples: float | None = None
+    accelerators_per_learner: int | None = None
 
 
 def structure_compute_entry(value: Any, accelerator: str) -> ComputeEntry:
     """Structure one entry of [workload.compute]; `from_flops` is its own kind."""
-    envelope = ("max_local_samples", *PROVENANCE_ENVELOPE)
+    envelope = (*ENTRY_KEYS, *PROVENANCE_ENVELOPE)
     kinds = {"from_flops": FromFlops} if accelerator == "from_flops" else COMPUTE_KINDS
     faults: list[tuple[str, str]] = []
     law = None
@@ -222,21 +237,20 @@ def structure_compute_entry(value: Any, accelerator: str) -> ComputeEntry:
         law = law.model() if hasattr(law, "model") else law
     except TableFaults as error:
         faults += error.faults
-    limit = None
-    try:
-        limit = CONVERTER.structure(
-            {key: item for key, item in value.items() if key == "max_local_samples"} if isinstance(value, dict) else {},
-            _Memory,
-        ).max_local_samples
-        ComputeEntry(law=FromFlops(utilisation=1, knee_samples=1), max_local_samples=limit)
-    except TableFaults as error:
-        faults += error.faults
-    except ValueError as error:
-        faults.append(("max_local_samples", str(error).removeprefix("max_local_samples ")))
+    given: dict[str, Any] = {}
+    for key in ENTRY_KEYS:
+        try:
+            table = {key: value[key]} if isinstance(value, dict) and key in value else {}
+            given[key] = getattr(CONVERTER.structure(table, _EntryKeys), key)
+            ComputeEntry(law=FromFlops(utilisation=1, knee_samples=1), **{key: given[key]})
+        except TableFaults as error:
+            faults += error.faults
+        except ValueError as error:
+            faults.append((key, str(error).removeprefix(f"{key} ")))
     if faults:
         raise TableFaults(faults)
     assert law is not None
-    return ComputeEntry(law=law, max_local_samples=limit)
+    return ComputeEntry(law=law, **given)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -73,6 +73,15 @@ def test_a_ring_needs_the_size_of_the_gradient(tmp_path: Path) -> None:
         case(tmp_path, ('gradient_bytes = "80 MB"\n', ""), ('kind = "constant"\ndelta_s = "4 ms"', ring))
 
 
+def test_a_table_that_says_its_learner_needs_no_warning(tmp_path: Path) -> None:
+    four = ("nodes = 2", "nodes = 2\naccelerators_per_learner = 4")
+    with pytest.warns(UserWarning, match="is taken as measured on a learner of 4 accelerators"):
+        case(tmp_path, four).warn_about(256)
+    stated = case(tmp_path, four, ("knee_samples = 8", "knee_samples = 8\naccelerators_per_learner = 4"))
+    assert stated.learner_size_stated
+    stated.warn_about(256)  # warnings are errors in these tests
+
+
 FLOPS = """\
 [workload.compute.from_flops]
 utilisation = 0.5

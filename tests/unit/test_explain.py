@@ -55,6 +55,17 @@ def test_what_follows_from_the_files_is_derived(tmp_path: Path) -> None:
     assert found["lowest batch_samples at 16 learners"]["value"] == 16
 
 
+def test_the_learner_that_a_table_holds_for_is_listed(tmp_path: Path) -> None:
+    text = changed(
+        SCENARIO,
+        ("knee_samples = 8", "knee_samples = 8\naccelerators_per_learner = 4"),
+        ("nodes = 2", "nodes = 2\naccelerators_per_learner = 4"),
+    )
+    found = rows(written(tmp_path, text))
+    row = found["workload[0].compute.a100-sxm-80.accelerators_per_learner"]
+    assert (row["value"], row["equation"]) == (4, "the learner that Gamma holds for")
+
+
 def test_the_hardware_is_listed_with_its_sources() -> None:
     found = rows("resnet50-a100")
     assert found["node.accelerators"]["value"] == 8

@@ -62,6 +62,34 @@ def test_rules_of_the_cluster(tmp_path: Path, cluster: str, says: str) -> None:
     assert any(line.startswith(says) for line in found), found
 
 
+OF_32 = ("knee_samples = 8", "knee_samples = 8\naccelerators_per_learner = 32")
+
+
+def test_a_table_of_groups_is_refused_on_learners_of_another_size(tmp_path: Path) -> None:
+    says = (
+        "cluster.accelerators_per_learner: must be 32: workload[0].compute.a100-sxm-80 holds for learners of that many "
+        "accelerators (for others give their own table with its accelerators_per_learner), got "
+    )
+    assert faults(tmp_path, "", OF_32) == [says + "1"]
+    eight = ("nodes = 2", "nodes = 4\naccelerators_per_learner = 8")
+    assert faults(tmp_path, "", OF_32, eight) == [says + "8"]
+    found = command("run", written(tmp_path, changed(SCENARIO, OF_32)))
+    assert (found.status, found.out) == (1, "")
+    assert load(tmp_path, "", OF_32, ("nodes = 2", "nodes = 8\naccelerators_per_learner = 32")) is not None
+
+
+def test_the_estimate_from_flops_can_ask_for_groups_too(tmp_path: Path) -> None:
+    flops = "[workload.compute.from_flops]\nutilisation = 0.5\nknee_samples = 8\naccelerators_per_learner = 16\n"
+    own = ("[workload.compute.a100-sxm-80]\n", flops + "[workload.compute.a100-sxm-80]\n")
+    assert load(tmp_path, "", own) is not None  # the measured table is used, and it speaks of any learner
+    (found,) = faults(tmp_path, "", own, ("dgx-a100-640", "dgx-h100"))
+    assert found.startswith("cluster.accelerators_per_learner: must be 16: workload[0].compute.from_flops holds for learners")
+
+
+def test_no_table_for_the_accelerator_is_no_rule_about_its_learners(tmp_path: Path) -> None:
+    assert load(tmp_path, "", OF_32, ("dgx-a100-640", "dgx-h100")) is not None  # the command then says that nobody timed it
+
+
 @pytest.mark.parametrize("kind", ["node_log", "two_tier_ring"])
 def test_laws_that_speak_of_nodes_need_a_node(tmp_path: Path, kind: str) -> None:
     law = {

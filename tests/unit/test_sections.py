@@ -172,6 +172,8 @@ def test_every_kind_of_compute() -> None:
         ("t4", "gamma_s_per_sample = 1", "kind: is missing"),
         ("t4", 'kind = "affine"\ngamma_s_per_sample = 1\nmax_local_samples = 0', "max_local_samples: must be a whole"),
         ("t4", 'kind = "affine"\ngamma_s_per_sample = 1\nmax_local_samples = 2.5', "max_local_samples: must be a whole"),
+        ("t4", 'kind = "affine"\ngamma_s_per_sample = 1\naccelerators_per_learner = 0', "accelerators_per_learner: must be"),
+        ("t4", 'kind = "affine"\ngamma_s_per_sample = 1\naccelerators_per_learner = 1.5', "accelerators_per_learner: must be"),
         ("t4", 'kind = "tabulated"\nlocal_samples = [1, 2]\ncompute_time_s = [2, 1]', "must not decrease"),
         ("from_flops", "utilisation = 30\nknee_samples = 4", "utilisation: must be from 0 to 1, got 30"),
         ("from_flops", "utilisation = 0\nknee_samples = 4", "utilisation: must be finite and > 0, got 0"),
