@@ -12,7 +12,9 @@ from tests.mutations import Mutation, mutations
 from tests.samples import RUN, SAMPLES
 from tests.support import HARDWARE, ROOT, SCENARIOS, Outcome, assert_sound, command, written
 
-SHIPPED = {name: (SCENARIOS / f"{name}.toml").read_text(encoding="utf-8") for name in ("resnet50-a100", "resnet50-k80")}
+SHIPPED = {
+    name: (SCENARIOS / f"{name}.toml").read_text(encoding="utf-8") for name in ("resnet50-a100", "resnet50-k80", "gpt3-h100")
+}
 PROFILES = {
     "workloads/resnet50-mlperf": SCENARIOS / "workloads" / "resnet50-mlperf.toml",
     "nodes/dgx-a100-640": HARDWARE / "nodes" / "dgx-a100-640.toml",

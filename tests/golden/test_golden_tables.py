@@ -15,7 +15,10 @@ from simulator.scenarios import Case, load_scenario
 from simulator.studies.answer import answer
 from simulator.studies.scaling import scaling
 
-CASES = [("resnet50-a100", None), ("resnet50-k80", None), ("resnet50-k80", "ring all-reduce")]
+CASES = [
+    ("resnet50-a100", None), ("resnet50-k80", None), ("resnet50-k80", "ring all-reduce"), ("bert-a100", None),
+    ("retinanet-a100", None), ("gpt3-h100", None), ("dlrm-h100", None),
+]  # fmt: skip
 LEARNERS = [1, 2, 8, 16, 64]
 # The last digits may differ between releases of NumPy: a golden number is compared to ten.
 TOLERANCE = {"rtol": 1e-10, "atol": 0.0}
@@ -33,8 +36,9 @@ def test_run_answers_as_before(scenario: str, option: str | None, dataframe_regr
         found = dataclasses.asdict(answer(case.model, case.limits, learners=learners))
         low, high = found.pop("flat_range_samples")
         shares = {f"share_{name}": value for name, value in found.pop("shares").items()}
-        rows.append({**found, "flat_low_samples": low, "flat_high_samples": high, **shares})
-    table = pd.DataFrame(rows).astype({"bound": str, "branch": str, "bottleneck": str})
+        words = {name: str(found[name]) for name in ("bound", "branch", "bottleneck")}
+        rows.append({**found, **words, "flat_low_samples": low, "flat_high_samples": high, **shares})
+    table = pd.DataFrame(rows).astype(dict.fromkeys(words, object))
     dataframe_regression.check(table, basename=f"run_{stem(scenario, option)}", default_tolerance=TOLERANCE)
 
 
