@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from simulator.calibration.updates import ASSUMED_RUN_TO_RUN
 from simulator.errors import ScenarioError
 from simulator.validation.rows import Validation
 from simulator.validation.updates import SHIPPED_TABLES, read_published, validate_updates
@@ -169,3 +170,13 @@ def test_short_series_are_in_sample_only_or_left_out(tmp_path: Path) -> None:
         "fewer than two batch sizes (series)": 1,
         "fewer than 4 batch sizes: in sample only (series)": 1,
     }
+
+
+def test_the_spread_of_runs_that_is_assumed_is_the_median_of_the_reference_points() -> None:
+    spreads = {}
+    with RCP.open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            if row["updates_mean"] and float(row["updates_std"] or 0.0) > 0:
+                point = (row["benchmark"], row["batch_size"], row["updates_mean"])
+                spreads[point] = float(row["updates_std"]) / float(row["updates_mean"])
+    assert pytest.approx(float(np.median(list(spreads.values()))), abs=5e-4) == ASSUMED_RUN_TO_RUN
