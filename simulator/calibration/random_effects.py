@@ -1,0 +1,244 @@
+"""Linear models with random effects whose variances are integrated over: predictions of what was not measured, and of what was.
+
+y = X mu + sum_k Z_k b_k + e, b_k ~ N(0, (lambda_k s)^2), e ~ N(0, s^2).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import stdtr, stdtrit
+
+from simulator.quantities import FloatArray
+
+__all__ = ["RandomEffects", "Spread"]
+
+RATIO_ENDS = (0.05, 50.0)
+"""The ratios lambda that are looked at: smaller is no effect, larger is not shrunk any more."""
+
+RATIO_POINTS = 10
+"""Points of each ratio in the first round; those that matter are halved in the second."""
+
+FIRST_ROUND, SECOND_ROUND = 12.0, 9.0
+"""Points are dropped whose logarithm of the posterior lies further than this below the highest."""
+
+LEAST_SPREAD = 1e-6
+"""No measurement is better than one part in a million: data without any scatter do not make a certainty."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """What is known of one number: a mixture of Student distributions, one for each point of the ratios.
+
+    Parameters
+    ----------
+    weights, means, scales : ndarray
+        Of the components, shape (points,); weights sum to 1.
+    degrees : float
+        Degrees of freedom, the same for all.
+    """
+
+    weights: FloatArray
+    means: FloatArray
+    scales: FloatArray
+    degrees: float
+
+    @property
+    def mean(self) -> float:
+        """The mean."""
+        return float(self.weights @ self.means)
+
+    def quantile(self, q: float) -> float:
+        """Return the quantile at 0 < q < 1."""
+        ends = self.means + self.scales * stdtrit(self.degrees, q)
+        low, high = float(ends.min()), float(ends.max())
+        if high - low <= 1e-12 * max(1.0, abs(high)):
+            return 0.5 * (low + high)
+        return float(brentq(lambda x: float(self.weights @ stdtr(self.degrees, (x - self.means) / self.scales)) - q, low, high))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RandomEffects:
+    """Measured numbers, and which of them share which effects.
+
+    Parameters
+    ----------
+    X : ndarray
+        Design of the fixed effects, shape (n, p), of full rank; n > p.
+    y : ndarray
+        What was measured, shape (n,).
+    shared : ndarray
+        Z_k Z_k' of every random effect: 1 where two share it, shape (effects, n, n).
+
+    Notes
+    -----
+    With V = I + sum_k lambda_k^2 Z_k Z_k', the fixed effects are those of generalised least squares, and the prediction of a
+    new number with row x, covariance k with the measured ones and variance k_0 = 1 + sum_k lambda_k^2 (both over s^2) is the best
+    linear unbiased one ([1]_, [2]_)::
+
+        mu  = (X' V^-1 X)^-1 X' V^-1 y
+        E   = x' mu + k' V^-1 (y - X mu)
+        var = s^2 [k_0 - k' V^-1 k + (x - X' V^-1 k)' (X' V^-1 X)^-1 (x - X' V^-1 k)]
+        s^2 = (y - X mu)' V^-1 (y - X mu) / (n - p)
+
+    Given the ratios it is Student with n - p degrees of freedom. The ratios are not fixed at their most likely values, as REML
+    has them: a dozen groups say little of a variance, and an interval that ignores this is too short. They are integrated over
+    with the restricted likelihood ([3]_)::
+
+        L(lambda) = |V|^-1/2 |X' V^-1 X|^-1/2 (s^2)^(-(n - p)/2)
+
+    and independent half-Cauchy priors of scale 1: an effect is as likely smaller than the residual as larger. The integral is a
+    sum over a grid, even in log lambda, in two rounds: a coarse one, and one with half the step where the posterior is not
+    negligible. Cost n^3 for each of about 1500 points.
+
+    References
+    ----------
+    .. [1] C. R. Henderson, "Best linear unbiased estimation and prediction under a selection model", Biometrics 31 (1975).
+    .. [2] G. K. Robinson, "That BLUP is a good thing: the estimation of random effects", Statistical Science 6 (1991).
+    .. [3] H. D. Patterson and R. Thompson, "Recovery of inter-block information when block sizes are unequal", Biometrika 58
+       (1971).
+    """
+
+    X: FloatArray
+    y: FloatArray
+    shared: FloatArray
+
+    @property
+    def degrees(self) -> int:
+        """Degrees of freedom of the residual, n - p."""
+        return len(self.y) - int(self.X.shape[1])
+
+    def ratios(self) -> tuple[FloatArray, FloatArray]:
+        """Return the points of the ratios that matter, shape (points, effects), and their weights, shape (points,), sum 1."""
+        log_ratios, log_posterior = self._points()
+        kept = log_posterior >= log_posterior.max() - SECOND_ROUND
+        return np.exp(log_ratios[kept]), _normalised(log_posterior[kept])
+
+    def new(self, x: FloatArray, shares: FloatArray, ratios: FloatArray, weights: FloatArray, *, also: float = 0.0) -> Spread:
+        """Predict a number that was not measured.
+
+        Parameters
+        ----------
+        x : ndarray
+            Its row of the design, shape (p,).
+        shares : ndarray
+            1 where it shares an effect with a measured one, shape (effects, n).
+        ratios, weights : ndarray
+            As from `ratios`.
+        also : float
+            Variance on top, not scaled by s^2. Finite, >= 0.
+        """
+        means, scales = [], []
+        for each in ratios:
+            at = self._at(each**2)
+            k = np.tensordot(each**2, shares, axes=1)
+            difference = x - self.X.T @ (at.v_inverse @ k)
+            factor = 1.0 + np.sum(each**2) - k @ at.v_inverse @ k + difference @ np.linalg.solve(at.information, difference)
+            means.append(x @ at.mu + k @ at.qy)  # Q y = V^-1 (y - X mu)
+            scales.append(math.sqrt(at.scatter / self.degrees * float(factor) + also))
+        return Spread(weights=weights, means=np.array(means), scales=np.array(scales), degrees=float(self.degrees))
+
+    def left_out(self, sets: Sequence[Sequence[int]], *, also: Sequence[float]) -> list[list[Spread]]:
+        """Predict sets of measured numbers, each from those outside it.
+
+        Parameters
+        ----------
+        sets : sequence of sequences of int
+            Positions that are left out together; X must keep its rank, and n - p stay positive, without them.
+        also : sequence of float
+            Variance on top for each set.
+
+        Notes
+        -----
+        With Q = V^-1 - V^-1 X (X' V^-1 X)^-1 X' V^-1 the errors of the predictions of the numbers I from the others are
+        (Q_II)^-1 (Q y)_I, their covariance is s^2 (Q_II)^-1, and the sum of squares S = (n - p) s^2 and the likelihood without
+        them follow from::
+
+            S_-I = S - (Q y)_I' (Q_II)^-1 (Q y)_I
+            |V_-I| |X_-I' V_-I^-1 X_-I| = |V| |X' V^-1 X| |Q_II|
+
+        so that one inversion for each point of the ratios serves every set.
+        """
+        log_ratios, log_posterior = self._points()
+        points = [self._at(each**2) for each in np.exp(log_ratios)]
+        q, qy = np.array([at.q for at in points]), np.array([at.qy for at in points])
+        all_scatter = np.array([at.scatter for at in points])
+        without_scatter = log_posterior + 0.5 * self.degrees * np.log(all_scatter)
+        found = []
+        for positions, on_top in zip(sets, also, strict=True):
+            out = list(positions)
+            degrees = self.degrees - len(out)
+            block = q[:, out][:, :, out]
+            covariance = np.linalg.inv(block)
+            errors = np.einsum("rij,rj->ri", covariance, qy[:, out])
+            scatter = np.maximum(all_scatter - np.sum(qy[:, out] * errors, axis=1), degrees * LEAST_SPREAD**2)
+            weights = _normalised(without_scatter - 0.5 * np.linalg.slogdet(block)[1] - 0.5 * degrees * np.log(scatter))
+            variances = (scatter / degrees)[:, None] * np.diagonal(covariance, axis1=1, axis2=2)
+            scales = np.sqrt(variances + on_top)
+            found.append(
+                [
+                    Spread(weights=weights, means=self.y[i] - errors[:, j], scales=scales[:, j], degrees=float(degrees))
+                    for j, i in enumerate(out)
+                ]
+            )
+        return found
+
+    def _points(self) -> tuple[FloatArray, FloatArray]:
+        """Return the logarithms of the ratios, shape (points, effects), and of their posterior, shape (points,)."""
+        effects = len(self.shared)
+        low, high = np.log(RATIO_ENDS)
+        step = (high - low) / (RATIO_POINTS - 1)
+        coarse = np.array(list(itertools.product(np.linspace(low, high, RATIO_POINTS), repeat=effects)))
+        first = self._log_posterior(coarse)
+        halves = np.array(list(itertools.product((-step / 4.0, step / 4.0), repeat=effects)))
+        fine = (coarse[first >= first.max() - FIRST_ROUND][:, None, :] + halves).reshape(-1, effects)
+        return fine, self._log_posterior(fine)
+
+    def _log_posterior(self, log_ratios: FloatArray) -> FloatArray:
+        """Return log(restricted likelihood * prior), up to a constant."""
+        found = []
+        for ratios in np.exp(log_ratios):
+            at = self._at(ratios**2)
+            prior = float(np.sum(np.log(ratios / (1.0 + ratios**2))))  # half-Cauchy, per step of log lambda
+            found.append(prior - 0.5 * at.log_determinant - 0.5 * self.degrees * math.log(at.scatter))
+        return np.array(found)
+
+    def _at(self, squares: FloatArray) -> _Point:
+        V = np.eye(len(self.y)) + np.tensordot(squares, self.shared, axes=1)
+        v_inverse: FloatArray = np.asarray(np.linalg.inv(V), dtype=np.float64)
+        weighted = v_inverse @ self.X
+        information = self.X.T @ weighted
+        q = np.asarray(v_inverse - weighted @ np.linalg.solve(information, weighted.T), dtype=np.float64)
+        qy = q @ self.y
+        return _Point(
+            v_inverse=v_inverse,
+            information=information,
+            mu=np.asarray(np.linalg.solve(information, weighted.T @ self.y), dtype=np.float64),
+            q=q,
+            qy=qy,
+            scatter=max(float(self.y @ qy), self.degrees * LEAST_SPREAD**2),
+            log_determinant=float(np.linalg.slogdet(V)[1] + np.linalg.slogdet(information)[1]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Point:
+    """The linear algebra at one point of the ratios; names as in the notes above, scatter is S."""
+
+    v_inverse: FloatArray
+    information: FloatArray
+    mu: FloatArray
+    q: FloatArray
+    qy: FloatArray
+    scatter: float
+    log_determinant: float
+
+
+def _normalised(log_weights: FloatArray) -> FloatArray:
+    weights = np.exp(log_weights - log_weights.max())
+    return np.asarray(weights / weights.sum())
