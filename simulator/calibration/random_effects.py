@@ -6,8 +6,7 @@ y = X mu + sum_k Z_k b_k + e, b_k ~ N(0, (lambda_k s)^2), e ~ N(0, s^2).
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,8 +23,11 @@ RATIO_ENDS = (0.05, 50.0)
 RATIO_POINTS = 10
 """Points of each ratio in the first round; those that matter are halved in the second."""
 
-FIRST_ROUND, SECOND_ROUND = 12.0, 9.0
+FIRST_ROUND, SECOND_ROUND = 18.0, 12.0
 """Points are dropped whose logarithm of the posterior lies further than this below the highest."""
+
+MOST_NUMBERS = 500_000
+"""Of one matrix for each point, at a time: keeps the working memory at some 20 MB."""
 
 LEAST_SPREAD = 1e-6
 """No measurement is better than one part in a million: data without any scatter do not make a certainty."""
@@ -78,7 +80,7 @@ class RandomEffects:
     Notes
     -----
     With V = I + sum_k lambda_k^2 Z_k Z_k', the fixed effects are those of generalised least squares, and the prediction of a
-    new number with row x, covariance k with the measured ones and variance k_0 = 1 + sum_k lambda_k^2 (both over s^2) is the best
+    new number with row x, covariance k with the measured ones and variance k_0 = 1 + sum_k lambda_k^2 (over s^2) is the best
     linear unbiased one ([1]_, [2]_)::
 
         mu  = (X' V^-1 X)^-1 X' V^-1 y
@@ -134,14 +136,15 @@ class RandomEffects:
             Variance on top, not scaled by s^2. Finite, >= 0.
         """
         means, scales = [], []
-        for each in ratios:
-            at = self._at(each**2)
-            k = np.tensordot(each**2, shares, axes=1)
-            difference = x - self.X.T @ (at.v_inverse @ k)
-            factor = 1.0 + np.sum(each**2) - k @ at.v_inverse @ k + difference @ np.linalg.solve(at.information, difference)
-            means.append(x @ at.mu + k @ at.qy)  # Q y = V^-1 (y - X mu)
-            scales.append(math.sqrt(at.scatter / self.degrees * float(factor) + also))
-        return Spread(weights=weights, means=np.array(means), scales=np.array(scales), degrees=float(self.degrees))
+        for squares, at in self._at(ratios):
+            k = np.tensordot(squares, shares, axes=1)  # shape (points, n)
+            v_k = np.einsum("rij,rj->ri", at.v_inverse, k)
+            difference = x - v_k @ self.X
+            solved = np.linalg.solve(at.information, difference[..., None])[..., 0]
+            factor = 1.0 + squares.sum(axis=1) - np.sum(k * v_k, axis=1) + np.sum(difference * solved, axis=1)
+            means.append(at.mu @ x + np.sum(k * at.qy, axis=1))  # Q y = V^-1 (y - X mu)
+            scales.append(np.sqrt(at.scatter / self.degrees * factor + also))
+        return Spread(weights=weights, means=np.concatenate(means), scales=np.concatenate(scales), degrees=float(self.degrees))
 
     def left_out(self, sets: Sequence[Sequence[int]], *, also: Sequence[float]) -> list[list[Spread]]:
         """Predict sets of measured numbers, each from those outside it.
@@ -165,9 +168,10 @@ class RandomEffects:
         so that one inversion for each point of the ratios serves every set.
         """
         log_ratios, log_posterior = self._points()
-        points = [self._at(each**2) for each in np.exp(log_ratios)]
-        q, qy = np.array([at.q for at in points]), np.array([at.qy for at in points])
-        all_scatter = np.array([at.scatter for at in points])
+        points = [at for _, at in self._at(np.exp(log_ratios))]
+        q, qy = np.concatenate([at.q for at in points]), np.concatenate([at.qy for at in points])
+        all_scatter = np.concatenate([at.scatter for at in points])
+        del points
         without_scatter = log_posterior + 0.5 * self.degrees * np.log(all_scatter)
         found = []
         for positions, on_top in zip(sets, also, strict=True):
@@ -177,13 +181,15 @@ class RandomEffects:
             covariance = np.linalg.inv(block)
             errors = np.einsum("rij,rj->ri", covariance, qy[:, out])
             scatter = np.maximum(all_scatter - np.sum(qy[:, out] * errors, axis=1), degrees * LEAST_SPREAD**2)
-            weights = _normalised(without_scatter - 0.5 * np.linalg.slogdet(block)[1] - 0.5 * degrees * np.log(scatter))
+            log_left = without_scatter - 0.5 * np.linalg.slogdet(block)[1] - 0.5 * degrees * np.log(scatter)
+            kept = log_left >= log_left.max() - SECOND_ROUND
+            weights = _normalised(log_left[kept])
             variances = (scatter / degrees)[:, None] * np.diagonal(covariance, axis1=1, axis2=2)
-            scales = np.sqrt(variances + on_top)
+            means, scales = self.y[out] - errors[kept], np.sqrt(variances[kept] + on_top)
             found.append(
                 [
-                    Spread(weights=weights, means=self.y[i] - errors[:, j], scales=scales[:, j], degrees=float(degrees))
-                    for j, i in enumerate(out)
+                    Spread(weights=weights, means=means[:, j], scales=scales[:, j], degrees=float(degrees))
+                    for j in range(len(out))
                 ]
             )
         return found
@@ -202,41 +208,49 @@ class RandomEffects:
     def _log_posterior(self, log_ratios: FloatArray) -> FloatArray:
         """Return log(restricted likelihood * prior), up to a constant."""
         found = []
-        for ratios in np.exp(log_ratios):
-            at = self._at(ratios**2)
-            prior = float(np.sum(np.log(ratios / (1.0 + ratios**2))))  # half-Cauchy, per step of log lambda
-            found.append(prior - 0.5 * at.log_determinant - 0.5 * self.degrees * math.log(at.scatter))
-        return np.array(found)
+        for squares, at in self._at(np.exp(log_ratios)):
+            prior = np.sum(np.log(np.sqrt(squares) / (1.0 + squares)), axis=1)  # half-Cauchy, per step of log lambda
+            found.append(prior - 0.5 * at.log_determinant - 0.5 * self.degrees * np.log(at.scatter))
+        return np.concatenate(found)
 
-    def _at(self, squares: FloatArray) -> _Point:
-        V = np.eye(len(self.y)) + np.tensordot(squares, self.shared, axes=1)
-        v_inverse: FloatArray = np.asarray(np.linalg.inv(V), dtype=np.float64)
-        weighted = v_inverse @ self.X
-        information = self.X.T @ weighted
-        q = np.asarray(v_inverse - weighted @ np.linalg.solve(information, weighted.T), dtype=np.float64)
-        qy = q @ self.y
-        return _Point(
-            v_inverse=v_inverse,
-            information=information,
-            mu=np.asarray(np.linalg.solve(information, weighted.T @ self.y), dtype=np.float64),
-            q=q,
-            qy=qy,
-            scatter=max(float(self.y @ qy), self.degrees * LEAST_SPREAD**2),
-            log_determinant=float(np.linalg.slogdet(V)[1] + np.linalg.slogdet(information)[1]),
-        )
+    def _at(self, ratios: FloatArray) -> Iterator[tuple[FloatArray, _Points]]:
+        """Do the linear algebra, some points at a time; with the squares of their ratios."""
+        n = len(self.y)
+        some = max(1, MOST_NUMBERS // n**2)
+        for start in range(0, len(ratios), some):
+            squares = ratios[start : start + some] ** 2
+            V = np.eye(n) + np.tensordot(squares, self.shared, axes=1)
+            v_inverse: FloatArray = np.asarray(np.linalg.inv(V), dtype=np.float64)
+            weighted = v_inverse @ self.X
+            information = self.X.T @ weighted
+            back = np.linalg.solve(information, np.swapaxes(weighted, 1, 2))
+            q: FloatArray = np.asarray(v_inverse - weighted @ back, dtype=np.float64)
+            qy = q @ self.y
+            yield (
+                squares,
+                _Points(
+                    v_inverse=v_inverse,
+                    information=information,
+                    mu=back @ self.y,
+                    q=q,
+                    qy=qy,
+                    scatter=np.maximum(qy @ self.y, self.degrees * LEAST_SPREAD**2),
+                    log_determinant=np.linalg.slogdet(V)[1] + np.linalg.slogdet(information)[1],
+                ),
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Point:
-    """The linear algebra at one point of the ratios; names as in the notes above, scatter is S."""
+class _Points:
+    """The linear algebra at points of the ratios, along the first axis; names as in the notes above, scatter is S."""
 
     v_inverse: FloatArray
     information: FloatArray
     mu: FloatArray
     q: FloatArray
     qy: FloatArray
-    scatter: float
-    log_determinant: float
+    scatter: FloatArray
+    log_determinant: FloatArray
 
 
 def _normalised(log_weights: FloatArray) -> FloatArray:

@@ -230,23 +230,19 @@ def left_out(cells: Sequence[Cell], sets: Sequence[Sequence[int]]) -> list[dict[
     """
     cells = tuple(cells)
     found: list[dict[int, Spread]] = [{} for _ in sets]
-    plain: list[int] = []
-    everything = {cell.precision for cell in cells}
-    for number, positions in enumerate(sets):
-        rest = {cell.precision for i, cell in enumerate(cells) if i not in positions}
-        if len(cells) - len(positions) < len(rest) + 2:
-            continue
-        if rest == everything:
-            plain.append(number)
-        else:  # a precision goes with the set: the others are predicted as if it had never been
-            stay = [i for i, cell in enumerate(cells) if cell.precision in rest]
-            inner = left_out([cells[i] for i in stay], [[stay.index(i) for i in positions if i in stay]])[0]
-            found[number] = {stay[i]: spread for i, spread in inner.items()}
-    if plain:
-        also = [between_implementations(cell for i, cell in enumerate(cells) if i not in sets[number]) for number in plain]
-        spreads = _effects(cells).left_out([sets[number] for number in plain], also=also)
-        for number, of_set in zip(plain, spreads, strict=True):
-            found[number] = dict(zip(sets[number], of_set, strict=True))
+    alike: dict[frozenset[str], list[int]] = {}  # by the precisions that remain: where one goes, it is as if it had never been
+    for number, positions in enumerate(map(set, sets)):
+        rest = frozenset(cell.precision for i, cell in enumerate(cells) if i not in positions)
+        if len(cells) - len(positions) >= len(rest) + 2:
+            alike.setdefault(rest, []).append(number)
+    for rest, numbers in alike.items():
+        stay = [i for i, cell in enumerate(cells) if cell.precision in rest]
+        place = {i: j for j, i in enumerate(stay)}
+        inside = [[i for i in dict.fromkeys(sets[number]) if i in place] for number in numbers]
+        also = [between_implementations(cell for i, cell in enumerate(cells) if i not in set(sets[n])) for n in numbers]
+        spreads = _effects([cells[i] for i in stay]).left_out([[place[i] for i in out] for out in inside], also=also)
+        for number, out, of_set in zip(numbers, inside, spreads, strict=True):
+            found[number] = dict(zip(out, of_set, strict=True))
     return found
 
 

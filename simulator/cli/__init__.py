@@ -15,6 +15,7 @@ from simulator.cli.fit import updates as fit_updates
 from simulator.cli.how_long import explain, optimum, plot, run, scale
 from simulator.cli.later import LATER
 from simulator.cli.shelves import profiles, scenarios, show
+from simulator.cli.validate import validate
 from simulator.cli.version import version
 from simulator.errors import NotInThisVersionError, SimulatorError
 
@@ -45,6 +46,7 @@ for name, (group, function) in LATER.items():
 fits = App(name="fit", help="Fit a law to measurements.", group=GROUPS["measure"], help_format="plaintext")
 fits.command(fit_updates, name="updates")
 app.command(fits)
+app.command(validate, group=GROUPS["true"])
 shelf = App(name="scenarios", help="List the shipped scenarios, or show one.", group=FILES)
 shelf.default(scenarios)
 shelf.command(show)

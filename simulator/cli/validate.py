@@ -1,0 +1,209 @@
+"""Is it true? The command validate: predictions beside published measurements."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cyclopts import CycloptsError
+
+from simulator.cli.flags import OutputFlags
+from simulator.errors import NotInThisVersionError, SimulatorError
+
+if TYPE_CHECKING:
+    from simulator.validation.rows import Validation
+
+__all__ = ["KINDS", "Kind", "validate"]
+
+NO_OUTPUT = OutputFlags()
+WORST = 8
+"""Cases with the largest errors that the text lists."""
+
+EVERY_KIND = ("updates", "gamma", "network", "reduce", "step-time", "time-to-converge", "bill-of-materials")
+"""What this or a later version validates."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """A kind of validation.
+
+    Parameters
+    ----------
+    title : str
+        What is validated against what.
+    meaning : str
+        What the figures mean, in a line or two.
+    load : callable
+        From `--data` (None: the data that ship) to the validation; imports what it needs only when called.
+    median_tolerance : float or None
+        Median absolute error of "all" that `--strict` allows; coverage is checked in any case.
+    """
+
+    title: str
+    meaning: str
+    load: Callable[[Path | None], Validation]
+    median_tolerance: float | None = None
+
+
+def _gamma(data: Path | None) -> Validation:
+    from functools import cache
+
+    from simulator.messages import TableFaults
+    from simulator.profiles import Accelerator, load_profile, peak_flop_per_s
+    from simulator.validation.gamma import SHIPPED, read_measured, validate_gamma
+
+    @cache
+    def profile(accelerator: str) -> Accelerator:
+        found: Accelerator = load_profile("accelerators", accelerator)[0]
+        return found
+
+    def peak(accelerator: str, precision: str) -> float:
+        try:
+            chip = profile(accelerator)
+        except ValueError as error:
+            raise TableFaults([("accelerator", str(error))]) from None
+        try:
+            return peak_flop_per_s(chip, precision)[0]
+        except ValueError as error:
+            raise TableFaults([("precision", str(error).removeprefix("precision "))]) from None
+
+    shipped = read_measured(SHIPPED, peak, name="gamma.csv")
+    return validate_gamma(shipped) if data is None else validate_gamma(read_measured(data, peak), shipped)
+
+
+KINDS: Mapping[str, Kind] = {
+    "gamma": Kind(
+        title="seconds per sample of a pair that nobody timed, from FLOPs and the utilisation of the others",
+        meaning=(
+            "Each measured pair is predicted from the others: nothing of the same workload on the same chip enters, in\n"
+            "whatever precision or variant. Beside it: one_utilisation, a single one for all; ..._left_out, as if nothing\n"
+            "of the accelerator, of the workload, or of both were known. hi/lo: width of the 90 % interval, as a factor."
+        ),
+        load=_gamma,
+        median_tolerance=0.38,  # simulator.validation.gamma.MEDIAN_TOLERANCE, without importing it
+    ),
+}
+"""A new kind is one entry here."""
+
+
+def validate(kind: str, /, *, data: Path | None = None, strict: bool = False, output: OutputFlags = NO_OUTPUT) -> None:
+    """How good are the predictions? Published measurements, each predicted without itself.
+
+    Parameters
+    ----------
+    kind
+        What to validate: gamma (seconds per sample of pairs that nobody timed).
+    data
+        A table with the header of the one that ships, to predict instead of it.
+    strict
+        Leave with status 1 where the errors or the coverage miss the tolerance.
+    """
+    from simulator.cli.output import Output, collected_warnings, request_errors
+
+    chosen = _chosen(kind)
+    with collected_warnings() as caught:
+        out = Output.prepared("validate", output, title=chosen.title, seed=None, inputs={"kind": kind, "data": _digest(data)})
+        with request_errors(str(data) if data is not None else None):
+            validation = chosen.load(data)
+    summary = validation.summary()
+    rows = [case.row() for case in validation.predictions]
+    missed = _missed(chosen, summary)
+    out.emit(
+        {"kind": kind, "rows": rows, "summary": summary, "skipped": validation.skipped},
+        caught,
+        text=lambda: _print(chosen, validation, summary, missed),
+        tables={"rows.csv": rows, "summary.csv": [{"group": name, **found} for name, found in summary.items()]},
+    )
+    if strict and missed:
+        raise SimulatorError("\n".join(f"validate {kind} --strict: {line}" for line in missed))
+
+
+def _chosen(kind: str) -> Kind:
+    from simulator.messages import did_you_mean, shown
+
+    if kind in KINDS:
+        return KINDS[kind]
+    known = ", ".join(KINDS)
+    if kind in EVERY_KIND:
+        raise NotInThisVersionError(f"learnersim: 'validate {kind}' is not in this version; there is: {known}")
+    raise CycloptsError(msg=f"KIND must be one of {known}, got {shown(kind)}{did_you_mean(kind[:99], KINDS)}")
+
+
+def _digest(data: Path | None) -> str | None:
+    try:
+        return None if data is None else hashlib.sha256(data.read_bytes()).hexdigest()
+    except (OSError, ValueError):  # the reader says what is wrong with it
+        return None
+
+
+def _missed(kind: Kind, summary: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return a line for each tolerance that is missed: of whole groups, by what they are predicted with first."""
+    lines = []
+    for name, found in summary.items():
+        if ": " in name or " (" in name or found["coverage90"] is None:
+            continue
+        low, high = found["coverage90_binomial95"]
+        if not low <= found["coverage90"] <= high:
+            counted = f"{found['series']} series of exact intervals have {100 * low:.0f} to {100 * high:.0f} %"
+            lines.append(f"{name}: coverage90 is {100 * found['coverage90']:.0f} %, {counted}")
+    error, most = summary.get("all", {}).get("median_abs_error"), kind.median_tolerance
+    if error is not None and most is not None and error > most:
+        lines.append(f"all: median_abs_error is {100 * error:.0f} %, must be at most {100 * most:.0f} %")
+    return lines
+
+
+def _print(kind: Kind, validation: Validation, summary: Mapping[str, Mapping[str, Any]], missed: Sequence[str]) -> None:
+    from simulator.cli.output import print_lines, print_table
+
+    print_lines([kind.title, ""])
+    cells = [
+        {
+            "group": name,
+            "cases": str(found["cases"]),
+            "series": str(found["series"]),
+            "median |error|": _percent(found["median_abs_error"]),
+            "mean |error|": _percent(found["mean_abs_error"]),
+            "90 % of |error|": _percent(found["p90_abs_error"]),
+            "median error": _percent(found["median_signed_error"], sign="+"),
+            "coverage of 90 %": _coverage(found),
+            "hi/lo": "-" if found["median_ratio90"] is None else f"{found['median_ratio90']:.2f}",
+        }
+        for name, found in summary.items()
+        if not (": " in name and " (" in name)  # parts of what stands beside: only in the JSON
+    ]
+    print_table(cells, right=[name for name in cells[0] if name != "group"] if cells else [])
+    first = [case for case in validation.predictions if validation.primary in (None, case.quantity)]
+    worst = sorted(first, key=lambda case: -abs(math.log(case.predicted / case.actual)))[:WORST]
+    print_lines(["", "largest errors"])
+    print_table(
+        [
+            {
+                "case": case.case,
+                "group": case.group,
+                "predicted": f"{case.predicted:.4g}",
+                "90 %": "-" if case.lo90 is None or case.hi90 is None else f"{case.lo90:.3g} to {case.hi90:.3g}",
+                "actual": f"{case.actual:.4g}",
+                "error": _percent(case.error, sign="+"),
+            }
+            for case in worst
+        ],
+        right=("predicted", "90 %", "actual", "error"),
+    )
+    if validation.skipped:
+        print_lines(["", "left out", *(f"  {count} x {reason}" for reason, count in validation.skipped.items())])
+    print_lines(["", kind.meaning, *(f"Missed: {line}" for line in missed)])
+
+
+def _percent(fraction: float, sign: str = "") -> str:
+    return f"{100 * fraction:{sign}.1f} %" if abs(fraction) < 0.1 else f"{100 * fraction:{sign}.0f} %"
+
+
+def _coverage(found: Mapping[str, Any]) -> str:
+    if found["coverage90"] is None:
+        return "-"
+    low, high = found["coverage90_binomial95"]
+    return f"{100 * found['coverage90']:.0f} % ({100 * low:.0f} to {100 * high:.0f})"
