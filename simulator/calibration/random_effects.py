@@ -23,7 +23,7 @@ RATIO_ENDS = (0.05, 50.0)
 RATIO_POINTS = 10
 """Points of each ratio in the first round; those that matter are halved in the second."""
 
-FIRST_ROUND, SECOND_ROUND = 18.0, 12.0
+FIRST_ROUND, SECOND_ROUND = 15.0, 12.0
 """Points are dropped whose logarithm of the posterior lies further than this below the highest."""
 
 MOST_NUMBERS = 500_000
@@ -165,52 +165,69 @@ class RandomEffects:
             S_-I = S - (Q y)_I' (Q_II)^-1 (Q y)_I
             |V_-I| |X_-I' V_-I^-1 X_-I| = |V| |X' V^-1 X| |Q_II|
 
-        so that one inversion for each point of the ratios serves every set.
+        so that one inversion for each point of the ratios serves every set. The points are those that matter to any set.
         """
-        log_ratios, log_posterior = self._points()
-        points = [at for _, at in self._at(np.exp(log_ratios))]
-        q, qy = np.concatenate([at.q for at in points]), np.concatenate([at.qy for at in points])
-        all_scatter = np.concatenate([at.scatter for at in points])
-        del points
-        without_scatter = log_posterior + 0.5 * self.degrees * np.log(all_scatter)
+        coarse, halves = self._grid()
+        matters = np.zeros(len(coarse), dtype=bool)
+        for log_left, *_ in self._left_out_at(coarse, sets):
+            matters |= log_left >= log_left.max() - FIRST_ROUND
+        fine = (coarse[matters][:, None, :] + halves).reshape(-1, len(self.shared))
         found = []
-        for positions, on_top in zip(sets, also, strict=True):
-            out = list(positions)
-            degrees = self.degrees - len(out)
-            block = q[:, out][:, :, out]
-            covariance = np.linalg.inv(block)
-            errors = np.einsum("rij,rj->ri", covariance, qy[:, out])
-            scatter = np.maximum(all_scatter - np.sum(qy[:, out] * errors, axis=1), degrees * LEAST_SPREAD**2)
-            log_left = without_scatter - 0.5 * np.linalg.slogdet(block)[1] - 0.5 * degrees * np.log(scatter)
+        for positions, on_top, (log_left, errors, variances) in zip(
+            sets, also, self._left_out_at(fine, sets, spreads=True), strict=True
+        ):
             kept = log_left >= log_left.max() - SECOND_ROUND
             weights = _normalised(log_left[kept])
-            variances = (scatter / degrees)[:, None] * np.diagonal(covariance, axis1=1, axis2=2)
-            means, scales = self.y[out] - errors[kept], np.sqrt(variances[kept] + on_top)
+            means, scales = self.y[list(positions)] - errors[kept], np.sqrt(variances[kept] + on_top)
+            degrees = float(self.degrees - len(positions))
             found.append(
                 [
-                    Spread(weights=weights, means=means[:, j], scales=scales[:, j], degrees=float(degrees))
-                    for j in range(len(out))
+                    Spread(weights=weights, means=means[:, j], scales=scales[:, j], degrees=degrees)
+                    for j in range(len(positions))
                 ]
             )
         return found
 
+    def _left_out_at(
+        self, log_ratios: FloatArray, sets: Sequence[Sequence[int]], *, spreads: bool = False
+    ) -> list[list[FloatArray]]:
+        """Return the log posterior without each set, shape (points,); with `spreads` its errors and their variances too."""
+        parts: list[list[list[FloatArray]]] = [[] for _ in sets]
+        for squares, at in self._at(np.exp(log_ratios)):
+            log_prior = _log_prior(squares)
+            for positions, part in zip(sets, parts, strict=True):
+                out = list(positions)
+                degrees = self.degrees - len(out)
+                block, qy = at.q[:, out][:, :, out], at.qy[:, out]
+                errors = np.linalg.solve(block, qy[..., None])[..., 0]
+                scatter = np.maximum(at.scatter - np.sum(qy * errors, axis=1), degrees * LEAST_SPREAD**2)
+                determinant = at.log_determinant + np.linalg.slogdet(block)[1]
+                found = [log_prior - 0.5 * determinant - 0.5 * degrees * np.log(scatter)]
+                if spreads:
+                    unscaled = np.diagonal(np.linalg.inv(block), axis1=1, axis2=2)
+                    found += [errors, (scatter / degrees)[:, None] * unscaled]
+                part.append(found)
+        return [[np.concatenate(found) for found in zip(*part, strict=True)] for part in parts]
+
     def _points(self) -> tuple[FloatArray, FloatArray]:
         """Return the logarithms of the ratios, shape (points, effects), and of their posterior, shape (points,)."""
-        effects = len(self.shared)
-        low, high = np.log(RATIO_ENDS)
-        step = (high - low) / (RATIO_POINTS - 1)
-        coarse = np.array(list(itertools.product(np.linspace(low, high, RATIO_POINTS), repeat=effects)))
+        coarse, halves = self._grid()
         first = self._log_posterior(coarse)
-        halves = np.array(list(itertools.product((-step / 4.0, step / 4.0), repeat=effects)))
-        fine = (coarse[first >= first.max() - FIRST_ROUND][:, None, :] + halves).reshape(-1, effects)
+        fine = (coarse[first >= first.max() - FIRST_ROUND][:, None, :] + halves).reshape(-1, len(self.shared))
         return fine, self._log_posterior(fine)
+
+    def _grid(self) -> tuple[FloatArray, FloatArray]:
+        """Return the coarse points in log lambda, and what leads from one to the middles of its parts."""
+        low, high = np.log(RATIO_ENDS)
+        quarter = (high - low) / (RATIO_POINTS - 1) / 4.0
+        coarse = np.array(list(itertools.product(np.linspace(low, high, RATIO_POINTS), repeat=len(self.shared))))
+        return coarse, np.array(list(itertools.product((-quarter, quarter), repeat=len(self.shared))))
 
     def _log_posterior(self, log_ratios: FloatArray) -> FloatArray:
         """Return log(restricted likelihood * prior), up to a constant."""
         found = []
         for squares, at in self._at(np.exp(log_ratios)):
-            prior = np.sum(np.log(np.sqrt(squares) / (1.0 + squares)), axis=1)  # half-Cauchy, per step of log lambda
-            found.append(prior - 0.5 * at.log_determinant - 0.5 * self.degrees * np.log(at.scatter))
+            found.append(_log_prior(squares) - 0.5 * at.log_determinant - 0.5 * self.degrees * np.log(at.scatter))
         return np.concatenate(found)
 
     def _at(self, ratios: FloatArray) -> Iterator[tuple[FloatArray, _Points]]:
@@ -251,6 +268,11 @@ class _Points:
     qy: FloatArray
     scatter: FloatArray
     log_determinant: FloatArray
+
+
+def _log_prior(squares: FloatArray) -> FloatArray:
+    """Return the logarithm of the half-Cauchy priors, per step of log lambda, up to a constant."""
+    return np.asarray(np.sum(0.5 * np.log(squares) - np.log1p(squares), axis=1))
 
 
 def _normalised(log_weights: FloatArray) -> FloatArray:

@@ -229,21 +229,21 @@ def left_out(cells: Sequence[Cell], sets: Sequence[Sequence[int]]) -> list[dict[
         missing, and all are where fewer than two more cells than precisions remain.
     """
     cells = tuple(cells)
-    found: list[dict[int, Spread]] = [{} for _ in sets]
-    alike: dict[frozenset[str], list[int]] = {}  # by the precisions that remain: where one goes, it is as if it had never been
-    for number, positions in enumerate(map(set, sets)):
+    found: dict[frozenset[int], dict[int, Spread]] = {frozenset(positions): {} for positions in sets}
+    alike: dict[frozenset[str], list[frozenset[int]]] = {}  # by the precisions that remain: one that goes had never been
+    for positions in found:
         rest = frozenset(cell.precision for i, cell in enumerate(cells) if i not in positions)
         if len(cells) - len(positions) >= len(rest) + 2:
-            alike.setdefault(rest, []).append(number)
-    for rest, numbers in alike.items():
+            alike.setdefault(rest, []).append(positions)
+    for rest, together in alike.items():
         stay = [i for i, cell in enumerate(cells) if cell.precision in rest]
         place = {i: j for j, i in enumerate(stay)}
-        inside = [[i for i in dict.fromkeys(sets[number]) if i in place] for number in numbers]
-        also = [between_implementations(cell for i, cell in enumerate(cells) if i not in set(sets[n])) for n in numbers]
+        inside = [sorted(positions & set(stay)) for positions in together]
+        also = [between_implementations(cell for i, cell in enumerate(cells) if i not in positions) for positions in together]
         spreads = _effects([cells[i] for i in stay]).left_out([[place[i] for i in out] for out in inside], also=also)
-        for number, out, of_set in zip(numbers, inside, spreads, strict=True):
-            found[number] = dict(zip(out, of_set, strict=True))
-    return found
+        for positions, out, of_set in zip(together, inside, spreads, strict=True):
+            found[positions] = dict(zip(out, of_set, strict=True))
+    return [found[frozenset(positions)] for positions in sets]
 
 
 def _effects(cells: Sequence[Cell]) -> RandomEffects:

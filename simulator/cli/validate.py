@@ -75,7 +75,7 @@ def _gamma(data: Path | None) -> Validation:
     return validate_gamma(shipped) if data is None else validate_gamma(read_measured(data, peak), shipped)
 
 
-KINDS: Mapping[str, Kind] = {
+KINDS: dict[str, Kind] = {
     "gamma": Kind(
         title="seconds per sample of a pair that nobody timed, from FLOPs and the utilisation of the others",
         meaning=(

@@ -49,7 +49,7 @@ MOST_UTILISATION = 4.0
 """Winograd's F(4x4, 3x3) needs a quarter of the multiplications: more than four times the peak is a slip of units."""
 
 MOST_CELLS = 300
-"""Cells that are predicted from: time grows with their cube (half a minute), memory with their square (half a GB)."""
+"""Cells that are predicted from: time grows with their cube (about a minute)."""
 
 MEDIAN_TOLERANCE = 0.38
 """Median absolute error that `--strict` allows: that of guessing.
