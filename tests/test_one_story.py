@@ -14,7 +14,7 @@ from simulator.cli.later import LATER
 
 ROOT = Path(__file__).parents[1]
 SCENARIO = "resnet50-a100"
-HERE = {"run", "optimum", "scale", "explain", "plot", "scenarios", "profiles", "fit"}
+HERE = {"run", "optimum", "scale", "explain", "plot", "fit", "validate", "scenarios", "profiles"}
 """Commands that the story goes through; the test below fails when one joins the program but not the story."""
 
 
@@ -87,6 +87,18 @@ def test_a_saved_run_holds_the_same_answer_and_plots(
     figures = answered(capsys, "plot", str(tmp_path))["figures"]
     assert figures
     assert all(Path(name).read_bytes().startswith(b"\x89PNG") for name in figures)
+
+
+def test_the_measured_gamma_lies_in_the_interval_that_validate_predicts_for_its_pair(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    value = {row["key"].rsplit(".", 1)[-1]: row["value"] for row in answered(capsys, "explain", SCENARIO)["rows"]}
+    (row,) = (
+        row
+        for row in answered(capsys, "validate", "gamma")["rows"]
+        if row["case"] == "resnet50 on a100-sxm-80, bf16" and row["quantity"] == "gamma_s_per_sample"
+    )
+    assert row["lo90"] < value["gamma_s_per_sample"] < row["hi90"]  # from no ResNet-50 on any A100
 
 
 def test_the_shelves_know_the_scenario(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ import pytest
 from simulator.cli.validate import EVERY_KIND, KINDS, Kind
 from simulator.validation.gamma import MEDIAN_TOLERANCE, SHIPPED
 from simulator.validation.rows import Prediction, Validation
-from tests.support import Outcome, command, written
+from tests.support import ROOT, Outcome, command, written
 
+DOCUMENT = ROOT / "docs" / "validation.md"
 HEADER = SHIPPED.read_text(encoding="utf-8").splitlines()[0]
 H100 = next(line for line in SHIPPED.read_text(encoding="utf-8").splitlines() if line.startswith("resnet50,h100"))
 
@@ -66,13 +68,15 @@ def test_a_table_of_ones_own_is_predicted_from_what_ships(tmp_path: Path, gamma:
         assert row[key] == (pytest.approx(value, rel=1e-5) if isinstance(value, float) else value)
 
 
-def test_the_text_has_summary_worst_cases_and_what_was_left_out() -> None:
+def test_the_text_has_summary_worst_cases_and_what_was_left_out_as_the_document_shows() -> None:
     found = command("validate", "gamma", "--strict")
     assert found.status == 0, found.err
     order = ["median", "workload_known", "all", "largest errors", "left out", "Each measured pair is predicted from the others"]
     positions = [found.out.index(word) for word in order]
     assert positions == sorted(positions)
     assert "Missed" not in found.out
+    (shown,) = re.findall(r"```text\n(seconds per sample.*?)```", DOCUMENT.read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert [line.rstrip() for line in found.out.splitlines()] == [line.rstrip() for line in shown.splitlines()]
 
 
 def test_out_holds_the_answer_and_its_tables(tmp_path: Path) -> None:
