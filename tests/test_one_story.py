@@ -127,6 +127,20 @@ def test_the_law_that_fit_saves_gives_the_time_of_run(
     assert answered(capsys, "run", str(mine))["converge_time_s"] == pytest.approx(run["converge_time_s"], rel=3e-3)
 
 
+def test_validate_knows_the_points_of_the_law_of_run(run: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    """The law that run uses gives the in-sample values of the plain law for its series, to the digits that the file holds."""
+    n_inf, alpha = run["n_inf_updates"], run["alpha_samples"]
+    rows = [
+        row
+        for row in answered(capsys, "validate", "updates")["rows"]
+        if row["series"] == "2.0.0/resnet/lars" and (row["group"], row["quantity"]) == ("in_sample", "law")
+    ]
+    assert len(rows) == 10
+    for row in rows:
+        M = float(row["case"].split(" at ")[1])
+        assert row["predicted"] == pytest.approx(n_inf + alpha / M, rel=2e-4)
+
+
 @pytest.mark.parametrize("verb", sorted(LATER))
 def test_later_verbs_check_the_file_and_say_that_they_come_later(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert status([verb, SCENARIO]) == 2

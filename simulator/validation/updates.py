@@ -60,8 +60,8 @@ class PublishedSeries:
         What it is called, and the kind of table it is from.
     rows : tuple of MeasuredUpdates
         Its points.
-    unit_updates : float
-        What one updates of `rows` stands for, 1 where they are absolute.
+    relative : bool
+        Whether its updates are relative to one batch size: absolute ones are not known.
     by_construction : bool
         Whether the points were computed with an inverse law in the first place.
     """
@@ -210,7 +210,7 @@ def _predictions(published: PublishedSeries) -> list[Prediction]:
             "case": f"{published.name} at {M:g}{flag}",
             "group": f"{group}, {BY_CONSTRUCTION}" if published.by_construction else group,
             "series": published.name,
-            "part": published.part,
+            "part": "" if published.by_construction else published.part,
             "actual": actual / unit,
         }
         if law > 0:

@@ -120,6 +120,25 @@ def test_faults_of_the_data_are_one_line_each(tmp_path: Path, lines: list[str], 
     assert found.lines == [f"{path}: {fault}" for fault in faults]
 
 
+def test_updates_of_a_table_of_ones_own(tmp_path: Path) -> None:
+    rows = [f"mine,s,{M},{1000 + 64000 / M},absolute" for M in (16, 32, 64, 128, 512)]
+    path = written(tmp_path, "\n".join(["source,series,batch_size,steps,steps_kind", *rows]) + "\n", "mine.csv")
+    found = command("validate", "updates", "--data", path, "--json", "--strict")
+    assert found.status == 0, found.err
+    summary = found.answer["summary"]
+    assert {"in_sample", "interior", "largest", "all", "all (law)"} <= set(summary)
+    assert summary["interior"]["cases"] == 3
+    assert summary["all"]["median_abs_error"] < 0.01  # the points are an exact inverse law
+    assert found.answer["skipped"] == {}
+
+
+def test_updates_of_another_table_are_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, "a,b\n1,2\n", "mine.csv")
+    found = command("validate", "updates", "--data", path)
+    assert found.status == 1
+    assert found.lines[0].startswith(f"{path}: must have the columns version, benchmark")
+
+
 def test_a_missing_file_is_an_error_of_the_request(tmp_path: Path) -> None:
     found = command("validate", "gamma", "--data", tmp_path / "none.csv")
     assert (found.status, found.lines) == (1, [f"{tmp_path / 'none.csv'}: no such file"])
@@ -176,3 +195,4 @@ def test_strict_leaves_with_1_where_a_tolerance_is_missed(
 
 def test_the_tolerance_is_the_one_that_is_justified() -> None:
     assert KINDS["gamma"].median_tolerance == MEDIAN_TOLERANCE
+    assert KINDS["updates"].median_tolerance == 0.06  # the bar for interior points of published tables
