@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from decimal import Decimal
 from functools import cache
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -31,51 +28,10 @@ from tests.oracles.derive_shipped_parameters import (
     ring_time_s,
     utilisation,
 )
+from tests.oracles.written import UNITS, entry, value, written
+from tests.support import ROOT
 
-ROOT = Path(__file__).parents[2]
-SHIPPED = {
-    "workload": ROOT / "scenarios" / "workloads" / "resnet50-mlperf.toml",
-    "a100": ROOT / "scenarios" / "resnet50-a100.toml",
-    "k80": ROOT / "scenarios" / "resnet50-k80.toml",
-}
-UNITS = {
-    "s": Decimal(1),
-    "ms": Decimal("1e-3"),
-    "us": Decimal("1e-6"),
-    "Gbit/s": Decimal("1.25e8"),
-    "TFLOP/s": Decimal("1e12"),
-}
-
-
-@cache
-def shipped(file: str) -> dict[str, Any]:
-    """Parse a shipped file, its numbers as Decimal so that the digits written are known."""
-    return tomllib.loads(SHIPPED[file].read_text(encoding="ascii"), parse_float=Decimal)
-
-
-def entry(file: str, path: str) -> Any:
-    """Return what stands at a dotted path."""
-    found: Any = shipped(file)
-    for key in path.split("/"):
-        found = found[int(key)] if isinstance(found, list) else found[key]
-    return found
-
-
-def written(file: str, path: str, part: str = "value") -> tuple[float, float]:
-    """Return a shipped number in base units and half a unit of its last digit."""
-    found = entry(file, path)
-    if isinstance(found, dict):
-        found = found[part]
-    text, _, unit = str(found).partition(" ")
-    number, scale = Decimal(text), UNITS[unit] if unit else Decimal(1)
-    exponent = number.as_tuple().exponent
-    assert isinstance(exponent, int)
-    return float(number * scale), float(Decimal(5).scaleb(exponent - 1) * scale)
-
-
-def value(file: str, path: str) -> float:
-    """Return a shipped number in base units."""
-    return written(file, path)[0]
+FILES = {"workload": "workloads/resnet50-mlperf", "a100": "resnet50-a100", "k80": "resnet50-k80"}
 
 
 @cache
@@ -141,21 +97,21 @@ def derived_numbers() -> list[tuple[str, str, str, float]]:
 def test_shipped_numbers_are_the_derived_ones_to_the_digits_written() -> None:
     wrong = []
     for file, path, part, derived in derived_numbers():
-        number, half_unit = written(file, path, part)
+        number, half_unit = written(FILES[file], path, part)
         if abs(number - derived) > half_unit * 1.001:
-            wrong.append(f"{SHIPPED[file].name}: {path} {part}: written {number:g}, derived {derived:g}")
+            wrong.append(f"{file}: {path} {part}: written {number:g}, derived {derived:g}")
     assert not wrong, "\n".join(wrong)
 
 
 def test_largest_local_batches_are_those_of_the_rows_fitted() -> None:
     for csv_file, used_for, accelerator in ((A100_CSV, "fit", "a100-sxm-80"), (K80_CSV, "compute", "k80-gpu")):
         largest = max(float(row["local_samples"]) for row in read_rows(csv_file) if row["used_for"] == used_for)
-        assert value("workload", f"compute/{accelerator}/max_local_samples") == largest
+        assert value(FILES["workload"], f"compute/{accelerator}/max_local_samples") == largest
 
 
 def test_sizes_are_those_the_derivation_uses() -> None:
-    assert entry("workload", "gradient_bytes") == GRADIENT_BYTES
-    assert value("workload", "train_flop_per_sample") == TRAIN_FLOP_PER_SAMPLE
+    assert entry(FILES["workload"], "gradient_bytes") == GRADIENT_BYTES
+    assert value(FILES["workload"], "train_flop_per_sample") == TRAIN_FLOP_PER_SAMPLE
 
 
 def test_utilisations_named_in_the_comment() -> None:
@@ -168,8 +124,8 @@ def test_utilisations_named_in_the_comment() -> None:
 def test_peaks_are_those_of_the_accelerator_profiles(accelerator: str, peak: str, share: float) -> None:
     profile = tomllib.loads((ROOT / "hardware_profiles" / "accelerators" / f"{accelerator}.toml").read_text("ascii"))
     number, _, unit = str(profile[f"{peak}_flop_per_s"]).partition(" ")
-    gamma = value("workload", f"compute/{accelerator}/gamma_s_per_sample")
-    assert utilisation(gamma, float(Decimal(number) * UNITS[unit])) == pytest.approx(share, abs=0.0005)
+    gamma = value(FILES["workload"], f"compute/{accelerator}/gamma_s_per_sample")
+    assert utilisation(gamma, float(number) * float(UNITS[unit])) == pytest.approx(share, abs=0.0005)
 
 
 def test_fit_errors_named_in_the_comments() -> None:
@@ -182,24 +138,27 @@ def test_fit_errors_named_in_the_comments() -> None:
 
 
 def test_ring_estimate_named_in_the_comment() -> None:
-    latency_s = value("k80", "option/1/reduce/latency_s")
-    bandwidth = value("k80", "option/1/reduce/bandwidth_bytes_per_s")
+    latency_s = value(FILES["k80"], "option/1/reduce/latency_s")
+    bandwidth = value(FILES["k80"], "option/1/reduce/bandwidth_bytes_per_s")
     times_s = [ring_time_s(P, latency_s, bandwidth) for P in (8, 16, 32, 64)]
     assert times_s == pytest.approx([0.14, 0.15, 0.16, 0.16], abs=0.005)
 
 
 def a100_update_time_s(learners: float, local_samples: float) -> float:
     """Return T_Update by the shipped numbers: gamma*max(m, knee) + Delta(P)."""
-    knee = value("workload", "compute/a100-sxm-80/knee_samples")
-    compute_s = value("workload", "compute/a100-sxm-80/gamma_s_per_sample") * max(local_samples, knee)
+    knee = value(FILES["workload"], "compute/a100-sxm-80/knee_samples")
+    compute_s = value(FILES["workload"], "compute/a100-sxm-80/gamma_s_per_sample") * max(local_samples, knee)
     across = learners > ACCELERATORS_PER_NODE
-    reduce_s = value("a100", "reduce/in_node_s") + value("a100", "reduce/per_doubling_s") * math.log2(learners)
-    return compute_s + reduce_s + (value("a100", "reduce/node_jump_s") if across else 0.0)
+    reduce_s = value(FILES["a100"], "reduce/in_node_s") + value(FILES["a100"], "reduce/per_doubling_s") * math.log2(learners)
+    return compute_s + reduce_s + (value(FILES["a100"], "reduce/node_jump_s") if across else 0.0)
 
 
 def updates(batch_samples: float) -> float:
     """Return N_Update by the shipped numbers."""
-    return value("workload", "convergence/n_inf_updates") + value("workload", "convergence/alpha_samples") / batch_samples
+    return (
+        value(FILES["workload"], "convergence/n_inf_updates")
+        + value(FILES["workload"], "convergence/alpha_samples") / batch_samples
+    )
 
 
 def a100_errors(used_for: str, *, whole_run: bool) -> list[float]:
@@ -262,9 +221,9 @@ def test_a100_updates_of_rows_that_entered_no_fit() -> None:
 
 def k80_errors(used_for: str) -> list[float]:
     """Return predicted/published - 1 of the K80 steps, in per cent, row by row."""
-    constant_s = value("workload", "compute/k80-gpu/constant_s")
-    gamma = value("workload", "compute/k80-gpu/gamma_s_per_sample")
-    delta_s = value("k80", "reduce/delta_s")
+    constant_s = value(FILES["workload"], "compute/k80-gpu/constant_s")
+    gamma = value(FILES["workload"], "compute/k80-gpu/gamma_s_per_sample")
+    delta_s = value(FILES["k80"], "reduce/delta_s")
     errors = []
     for row in read_rows(K80_CSV):
         if row["used_for"] == used_for:

@@ -11,7 +11,7 @@ from typing import Any
 __all__ = ["entry", "value", "written"]
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
-UNITS = {"s": Decimal(1), "ms": Decimal("1e-3"), "us": Decimal("1e-6"), "TFLOP/s": Decimal("1e12")}
+UNITS = {"s": Decimal(1), "ms": Decimal("1e-3"), "us": Decimal("1e-6"), "Gbit/s": Decimal("1.25e8"), "TFLOP/s": Decimal("1e12")}
 
 
 @cache
