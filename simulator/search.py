@@ -112,7 +112,7 @@ def _zoom(model: TimeToConverge, P: FloatArray, lowest: FloatArray, highest: Flo
     T: FloatArray = times[rows, best]
     steps = np.linspace(0.0, 1.0, ZOOM_POINTS)[None, :]
     for _ in range(ZOOM_ROUNDS):
-        left, right = grid[rows, np.maximum(best - 1, 0)], grid[rows, np.minimum(best + 1, grid.shape[1] - 1)]
+        left, right = _neighbours(grid, grid[rows, best])
         grid = np.clip(left[:, None] + (right - left)[:, None] * steps, low, high)
         times = np.asarray(model.converge_time_s(grid, column))
         best = np.argmin(times, axis=1)
@@ -127,6 +127,15 @@ def _zoom(model: TimeToConverge, P: FloatArray, lowest: FloatArray, highest: Flo
     times = np.asarray(model.converge_time_s(grid, column))
     found: FloatArray = grid[rows, np.argmin(times, axis=1)]
     return found
+
+
+def _neighbours(grid: FloatArray, at: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the nearest other points of each row's grid: corners and bounds may stand in it more than once."""
+    below, above = (
+        np.where(grid < at[:, None], grid, -np.inf).max(axis=1),
+        np.where(grid > at[:, None], grid, np.inf).min(axis=1),
+    )
+    return np.where(np.isfinite(below), below, at), np.where(np.isfinite(above), above, at)
 
 
 def fastest_whole(model: TimeToConverge, P: float, lowest: float, highest: float) -> float:

@@ -10,10 +10,11 @@ import pytest
 from simulator.compute import AffineCompute, CrossValidation, KneeCompute, TabulatedCompute
 from simulator.convergence import InverseLaw, PowerLaw, TabulatedUpdates
 from simulator.errors import InfeasibleError
-from simulator.network.laws import ConstantReduce, LinearReduce
+from simulator.network.laws import ConstantReduce, LinearReduce, NoReduce
 from simulator.optimum import Limits, Optimum, admissible_batch_samples, best_batch, best_learners, flat_range
 from simulator.overlap import MaxOverlap
 from simulator.quantities import ArrayLike, FloatArray
+from simulator.theory import NoiseFloorLaw
 from simulator.time_to_converge import TimeToConverge
 
 
@@ -322,3 +323,22 @@ def test_all_learners_bind_only_where_one_more_would_be_faster() -> None:
     )
     assert [best_learners(server, Limits(), most).learners for most in (63, 64, 65)] == [63, 64, 64]
     assert [best_learners(server, Limits(), most).bound for most in (63, 64, 65)] == ["learners", None, None]
+
+
+def test_an_optimum_just_above_a_bound_that_is_a_corner_too_is_found() -> None:
+    """N = 7.39*ln((482 - F/M)/(1 - F/M)) falls steeply just above its smallest M, so the best M lies 0.6 % above P = 7.
+
+    Brute force: 100,001 points from 7 to 7.3 have their least at 7.0444. The corner of the knee, the lower bound and the
+    first point of the grid are all 7.
+    """
+    steep = model(
+        convergence=NoiseFloorLaw(
+            initial_error=482, target_error=1, floor_error_samples=6.07807175428536, rate_per_update=math.exp(-2)
+        ),
+        compute=KneeCompute(gamma_s_per_sample=1, knee_samples=1, constant_s=0.3),
+        reduce=NoReduce(),
+    )
+    grid = np.linspace(7.0, 7.3, 100_001)
+    best = best_batch(steep, Limits(data_set_samples=5000), 7)
+    assert best.converge_time_s <= float(np.min(steep.converge_time_s(grid, 7)))
+    assert best.batch_samples == pytest.approx(float(grid[np.argmin(steep.converge_time_s(grid, 7))]), abs=1e-4)
