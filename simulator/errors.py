@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 __all__ = [
+    "CollectiveError",
+    "DeadlockError",
     "ExtrapolationWarning",
     "Fault",
     "FitError",
@@ -17,6 +19,7 @@ __all__ = [
     "SimulatorError",
     "SimulatorWarning",
     "SlowdownWarning",
+    "TopologyError",
     "UnverifiedWarning",
 ]
 
@@ -67,6 +70,18 @@ class FitError(SimulatorError):
 
 class InfeasibleError(SimulatorError):
     """No answer meets the request; the text says which limits contradict each other."""
+
+
+class TopologyError(SimulatorError):
+    """A network that cannot carry what is asked of it: a missing route, a link without bandwidth, too few hosts."""
+
+
+class CollectiveError(SimulatorError):
+    """A collective that does not exist for this number of ranks; the text says which numbers it exists for."""
+
+
+class DeadlockError(SimulatorError):
+    """A schedule that cannot end; the text names who waits for whom."""
 
 
 class NotInThisVersionError(SimulatorError):
