@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from simulator.network.kernel_state import (
-    ACTIVE,
     BEGIN,
     COMPUTED,
     DIRTY,
@@ -43,36 +42,36 @@ def push_early(s: State, time: float, what: int) -> None:
     s.number[EARLY] = at + 1
     while at > 0:
         above = (at - 1) >> 1
-        if s.early_time[above] <= time:
+        if s.early[above].time <= time:
             break
-        s.early_time[at] = s.early_time[above]
-        s.early_id[at] = s.early_id[above]
+        s.early[at].time = s.early[above].time
+        s.early[at].what = s.early[above].what
         at = above
-    s.early_time[at] = time
-    s.early_id[at] = what
+    s.early[at].time = time
+    s.early[at].what = what
 
 
 @compiled
 def _pop_early(s: State) -> int:
-    what = s.early_id[0]
+    what = s.early[0].what
     size = s.number[EARLY] - 1
     s.number[EARLY] = size
-    time = s.early_time[size]
-    last = s.early_id[size]
+    time = s.early[size].time
+    last = s.early[size].what
     at = 0
     while True:
         below = 2 * at + 1
         if below >= size:
             break
-        if below + 1 < size and s.early_time[below + 1] < s.early_time[below]:
+        if below + 1 < size and s.early[below + 1].time < s.early[below].time:
             below += 1
-        if time <= s.early_time[below]:
+        if time <= s.early[below].time:
             break
-        s.early_time[at] = s.early_time[below]
-        s.early_id[at] = s.early_id[below]
+        s.early[at].time = s.early[below].time
+        s.early[at].what = s.early[below].what
         at = below
-    s.early_time[at] = time
-    s.early_id[at] = last
+    s.early[at].time = time
+    s.early[at].what = last
     return what
 
 
@@ -91,84 +90,84 @@ def _release(s: State, slot: int) -> None:
 @compiled
 def _settle(s: State, rank: int, time: float, latency: float, computed: float) -> None:
     """Let a rank leave its step if nothing holds it any more; the arguments say what happened last."""
-    if s.stage[rank] != INSIDE or s.to_receive[rank] > 0:
+    if s.ranks[rank].stage != INSIDE or s.ranks[rank].to_receive > 0:
         return
-    job = s.rank_job[rank]
-    if s.to_send[rank] > 0 and s.waits[s.job_order[job] + s.turn[rank]]:
+    job = s.ranks[rank].job
+    if s.ranks[rank].to_send > 0 and s.waits[s.jobs[job].order + s.ranks[rank].turn]:
         return
-    s.time[rank] = time
-    s.latency[rank] = latency
-    s.computed[rank] = computed
-    s.turn[rank] += 1
-    s.stage[rank] = OPEN
+    s.ranks[rank].time = time
+    s.ranks[rank].latency = latency
+    s.ranks[rank].computed = computed
+    s.ranks[rank].turn += 1
+    s.ranks[rank].stage = OPEN
     _get_ready(s, rank)
 
 
 @compiled
 def _has_posted(s: State, rank: int, position: int) -> bool:
     """Say whether a rank has entered the step at this position."""
-    at = s.round[rank] * s.job_turns[s.rank_job[rank]] + s.turn[rank]
-    return at > position or (at == position and s.stage[rank] == INSIDE)
+    at = s.ranks[rank].round * s.jobs[s.ranks[rank].job].turns + s.ranks[rank].turn
+    return at > position or (at == position and s.ranks[rank].stage == INSIDE)
 
 
 @compiled
 def _complete(s: State, slot: int, time: float) -> None:
     """Deliver a message: sender and receiver are done with it."""
-    m = s.message[slot]
-    latency = s.begin_latency[slot] + s.delay[m]
-    computed = s.begin_computed[slot]
-    sender = s.source[m]
-    receiver = s.target[m]
-    position = s.position[slot] + s.shift[m]
-    s.to_send[sender] -= 1
+    m = s.slots[slot].message
+    latency = s.slots[slot].begin_latency + s.messages[m].delay
+    computed = s.slots[slot].begin_computed
+    sender = s.messages[m].source
+    receiver = s.messages[m].target
+    position = s.slots[slot].position + s.messages[m].shift
+    s.ranks[sender].to_send -= 1
     _settle(s, sender, time, latency, computed)
     if _has_posted(s, receiver, position):
-        s.to_receive[receiver] -= 1
+        s.ranks[receiver].to_receive -= 1
         _settle(s, receiver, time, latency, computed)
         _release(s, slot)
         return
-    waiting = s.waiting[receiver]
+    waiting = s.ranks[receiver].waiting
     while waiting >= 0:  # messages that came early are counted by the step that they are for
-        if s.position[waiting] + s.shift[s.message[waiting]] == position:
-            s.left[waiting] += 1.0
+        if s.slots[waiting].position + s.messages[s.slots[waiting].message].shift == position:
+            s.slots[waiting].left += 1.0
             _release(s, slot)
             return
-        waiting = s.following[waiting]
-    s.left[slot] = 1.0
-    s.following[slot] = s.waiting[receiver]
-    s.waiting[receiver] = slot
+        waiting = s.slots[waiting].following
+    s.slots[slot].left = 1.0
+    s.slots[slot].following = s.ranks[receiver].waiting
+    s.ranks[receiver].waiting = slot
 
 
 @compiled
 def _start(s: State, slot: int, rank: int) -> None:
     """Send a message off; `rank` is the one of the two that came last."""
-    s.begin_latency[slot] = s.latency[rank]
-    s.begin_computed[slot] = s.computed[rank]
-    push_early(s, s.time[rank] + s.delay[s.message[slot]], slot)
+    s.slots[slot].begin_latency = s.ranks[rank].latency
+    s.slots[slot].begin_computed = s.ranks[rank].computed
+    push_early(s, s.ranks[rank].time + s.messages[s.slots[slot].message].delay, slot)
 
 
 @compiled
 def _enter(s: State, rank: int, job: int) -> None:
     """Post the sends and receives of a step."""
-    local = rank - s.job_rank[job]
-    row = s.step_row[s.job_order[job] + s.turn[rank]] + local
-    position = s.round[rank] * s.job_turns[job] + s.turn[rank]
+    local = rank - s.jobs[job].first_rank
+    row = s.step_row[s.jobs[job].order + s.ranks[rank].turn] + local
+    position = s.ranks[rank].round * s.jobs[job].turns + s.ranks[rank].turn
     eager = s.number[EAGER] == 1
-    s.stage[rank] = INSIDE
-    s.to_receive[rank] += s.receive_count[row]
+    s.ranks[rank].stage = INSIDE
+    s.ranks[rank].to_receive += s.receive_count[row]
     first, last = s.send_first[row], s.send_first[row + 1]
-    s.to_send[rank] += last - first
+    s.ranks[rank].to_send += last - first
     before = -1
-    slot = s.waiting[rank]
+    slot = s.ranks[rank].waiting
     while slot >= 0:
-        after = s.following[slot]
-        if s.position[slot] + s.shift[s.message[slot]] == position:
+        after = s.slots[slot].following
+        if s.slots[slot].position + s.messages[s.slots[slot].message].shift == position:
             if before < 0:
-                s.waiting[rank] = after
+                s.ranks[rank].waiting = after
             else:
-                s.following[before] = after
+                s.slots[before].following = after
             if eager:
-                s.to_receive[rank] -= int(s.left[slot])
+                s.ranks[rank].to_receive -= int(s.slots[slot].left)
                 _release(s, slot)
             else:
                 _start(s, slot, rank)
@@ -178,58 +177,58 @@ def _enter(s: State, rank: int, job: int) -> None:
     for m in range(first, last):
         s.number[FREE] -= 1
         slot = s.free[s.number[FREE]]
-        s.message[slot] = m
-        s.position[slot] = position
-        receiver = s.target[m]
-        if eager or _has_posted(s, receiver, position + s.shift[m]):
+        s.slots[slot].message = m
+        s.slots[slot].position = position
+        receiver = s.messages[m].target
+        if eager or _has_posted(s, receiver, position + s.messages[m].shift):
             _start(s, slot, rank)
         else:
-            s.following[slot] = s.waiting[receiver]
-            s.waiting[receiver] = slot
-    _settle(s, rank, s.time[rank], s.latency[rank], s.computed[rank])
+            s.slots[slot].following = s.ranks[receiver].waiting
+            s.ranks[receiver].waiting = slot
+    _settle(s, rank, s.ranks[rank].time, s.ranks[rank].latency, s.ranks[rank].computed)
 
 
 @compiled
 def _proceed(s: State, rank: int) -> None:
     """Take a rank through what it does next: compute, meet at the barrier, enter a step, begin the next round, end."""
-    job = s.rank_job[rank]
-    local = rank - s.job_rank[job]
-    workers = s.job_workers[job]
-    if s.stage[rank] == BEGIN:
-        s.stage[rank] = COMPUTED
-        if s.job_compute[job] >= 0 and local < workers:
-            compute_s = s.compute[s.job_compute[job] + s.round[rank] * workers + local]
+    job = s.ranks[rank].job
+    local = rank - s.jobs[job].first_rank
+    workers = s.jobs[job].workers
+    if s.ranks[rank].stage == BEGIN:
+        s.ranks[rank].stage = COMPUTED
+        if s.jobs[job].compute >= 0 and local < workers:
+            compute_s = s.compute[s.jobs[job].compute + s.ranks[rank].round * workers + local]
             if compute_s > 0.0:
-                s.computed[rank] += compute_s
-                push_early(s, s.time[rank] + compute_s, -1 - rank)
+                s.ranks[rank].computed += compute_s
+                push_early(s, s.ranks[rank].time + compute_s, -1 - rank)
                 return
-    if s.stage[rank] == COMPUTED:
-        if s.job_barrier[job] == 1 and local < workers:
-            s.stage[rank] = GATE
-            s.job_waiting[job] += 1
-            if s.job_waiting[job] == workers:
-                s.job_waiting[job] = 0
-                for other in range(s.job_rank[job], s.job_rank[job] + workers):
-                    s.stage[other] = OPEN
-                    s.time[other] = s.time[rank]
-                    s.latency[other] = s.latency[rank]
-                    s.computed[other] = s.computed[rank]
+    if s.ranks[rank].stage == COMPUTED:
+        if s.jobs[job].barrier == 1 and local < workers:
+            s.ranks[rank].stage = GATE
+            s.jobs[job].waiting += 1
+            if s.jobs[job].waiting == workers:
+                s.jobs[job].waiting = 0
+                for other in range(s.jobs[job].first_rank, s.jobs[job].first_rank + workers):
+                    s.ranks[other].stage = OPEN
+                    s.ranks[other].time = s.ranks[rank].time
+                    s.ranks[other].latency = s.ranks[rank].latency
+                    s.ranks[other].computed = s.ranks[rank].computed
                     _get_ready(s, other)
             return
-        s.stage[rank] = OPEN
-    if s.turn[rank] < s.job_turns[job]:
+        s.ranks[rank].stage = OPEN
+    if s.ranks[rank].turn < s.jobs[job].turns:
         _enter(s, rank, job)
         return
-    s.round[rank] += 1
-    s.turn[rank] = 0
-    if s.round[rank] < s.job_rounds[job]:
-        s.stage[rank] = BEGIN
+    s.ranks[rank].round += 1
+    s.ranks[rank].turn = 0
+    if s.ranks[rank].round < s.jobs[job].rounds:
+        s.ranks[rank].stage = BEGIN
         _get_ready(s, rank)
         return
-    s.stage[rank] = OVER
-    s.job_left[job] -= 1
-    if s.job_left[job] == 0:
-        s.job_done[job] = 1
+    s.ranks[rank].stage = OVER
+    s.jobs[job].left -= 1
+    if s.jobs[job].left == 0:
+        s.jobs[job].done = 1
         s.number[FINISHED] += 1
 
 
@@ -238,9 +237,9 @@ def _drain(s: State) -> bool:
     """Let all ranks that are ready proceed; False if a message finds no slot."""
     while s.number[READY] > 0:
         rank = s.ready[s.number[READY] - 1]
-        job = s.rank_job[rank]
-        if s.turn[rank] < s.job_turns[job] and s.stage[rank] <= OPEN:
-            row = s.step_row[s.job_order[job] + s.turn[rank]] + rank - s.job_rank[job]
+        job = s.ranks[rank].job
+        if s.ranks[rank].turn < s.jobs[job].turns and s.ranks[rank].stage <= OPEN:
+            row = s.step_row[s.jobs[job].order + s.ranks[rank].turn] + rank - s.jobs[job].first_rank
             if s.send_first[row + 1] - s.send_first[row] > s.number[FREE]:
                 return False
         s.number[READY] -= 1
@@ -251,55 +250,53 @@ def _drain(s: State) -> bool:
 @compiled
 def _arrive(s: State, slot: int, time: float) -> None:
     """Give a message that is through its latency its place on its links."""
-    m = s.message[slot]
-    hops = s.hop_count[m]
-    if hops == 0 or s.size[m] <= 0.0:
+    m = s.slots[slot].message
+    hops = s.messages[m].hop_count
+    if hops == 0 or s.messages[m].size <= 0.0:
         _complete(s, slot, time)
         return
     width = s.number[HOPS]
-    first = s.hop_first[m]
+    first = s.messages[m].hop_first
     for h in range(hops):
         link = s.hop[first + h]
         node = slot * width + h
-        after = s.head[link]
-        s.node_next[node] = after
-        s.node_previous[node] = -1
+        after = s.links[link].head
+        s.nodes[node].next = after
+        s.nodes[node].previous = -1
         if after >= 0:
-            s.node_previous[after] = node
-        s.head[link] = node
-        s.count[link] += 1
-    s.left[slot] = s.size[m]
-    s.rate[slot] = 0.0
-    s.since[slot] = time
-    s.bottleneck[slot] = -1
+            s.nodes[after].previous = node
+        s.links[link].head = node
+        s.links[link].count += 1
+    s.slots[slot].left = s.messages[m].size
+    s.slots[slot].rate = 0.0
+    s.slots[slot].since = time
+    s.slots[slot].bottleneck = -1
     s.fresh[s.number[FRESH]] = slot
     s.number[FRESH] += 1
-    s.number[ACTIVE] += 1
 
 
 @compiled
 def _leave(s: State, slot: int, time: float) -> None:
     """Take a message off its links: its last byte is delivered."""
-    m = s.message[slot]
+    m = s.slots[slot].message
     width = s.number[HOPS]
-    first = s.hop_first[m]
-    s.bound[s.bottleneck[slot]] -= 1
-    for h in range(s.hop_count[m]):
+    first = s.messages[m].hop_first
+    s.links[s.slots[slot].bottleneck].bound -= 1
+    for h in range(s.messages[m].hop_count):
         link = s.hop[first + h]
         node = slot * width + h
-        before, after = s.node_previous[node], s.node_next[node]
+        before, after = s.nodes[node].previous, s.nodes[node].next
         if before >= 0:
-            s.node_next[before] = after
+            s.nodes[before].next = after
         else:
-            s.head[link] = after
+            s.links[link].head = after
         if after >= 0:
-            s.node_previous[after] = before
-        s.count[link] -= 1
-        if s.is_dirty[link] == 0:
-            s.is_dirty[link] = 1
+            s.nodes[after].previous = before
+        s.links[link].count -= 1
+        if s.links[link].is_dirty == 0:
+            s.links[link].is_dirty = 1
             s.dirty[s.number[DIRTY]] = link
             s.number[DIRTY] += 1
-    s.number[ACTIVE] -= 1
     _complete(s, slot, time)
 
 
@@ -309,8 +306,8 @@ def run(s: State, to_s: float, stop_at_end: bool) -> int:
     while True:
         if not _drain(s):
             return GROW
-        early = s.early_time[0] if s.number[EARLY] > 0 else np.inf
-        leaving = s.ends[s.leaving[0]] if s.number[LEAVING] > 0 else np.inf
+        early = s.early[0].time if s.number[EARLY] > 0 else np.inf
+        leaving = s.slots[s.leaving[0]].ends if s.number[LEAVING] > 0 else np.inf
         time = min(early, leaving)
         if time <= s.clock[WINDOW]:
             s.clock[NOW] = max(time, s.clock[NOW])
@@ -323,7 +320,7 @@ def run(s: State, to_s: float, stop_at_end: bool) -> int:
                 if what >= 0:
                     _arrive(s, what, time)
                 else:
-                    s.time[-1 - what] = time
+                    s.ranks[-1 - what].time = time
                     _get_ready(s, -1 - what)
             continue
         if s.number[FRESH] > 0 or s.number[DIRTY] > 0:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -10,7 +9,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import DeadlockError
-from simulator.network.kernel_state import BEGIN, EAGER, EPOCH, EVENTS, FINISHED, FREE, HOPS, INSIDE, NOW, OVER, State
+from simulator.network.kernel_state import (
+    BEGIN,
+    EAGER,
+    EVENT,
+    EVENTS,
+    FINISHED,
+    FREE,
+    HOPS,
+    INSIDE,
+    JOB,
+    LINK,
+    MESSAGE,
+    NODE,
+    NOW,
+    OVER,
+    RANK,
+    SLOT,
+    State,
+    empty_arrays,
+)
 from simulator.network.programs import NEVER, Program
 from simulator.network.topologies import Topology
 from simulator.quantities import FloatArray
@@ -20,24 +38,6 @@ __all__ = ["FlowLevel", "JobTimes", "Protocol"]
 Protocol = Literal["eager", "rendezvous"]
 
 GROW_SLOTS = 256
-
-MESSAGES = ("source", "target", "size", "delay", "shift", "hop_first", "hop_count", "hop")
-ROWS = ("send_first", "receive_count", "step_row", "waits")
-JOBS = (
-    "job_rank", "job_workers", "job_order", "job_turns", "job_rounds", "job_compute", "job_barrier",
-    "job_left", "job_waiting", "job_done",
-)  # fmt: skip
-RANKS = ("rank_job", "stage", "round", "turn", "to_receive", "to_send", "time", "latency", "computed", "waiting", "ready")
-SLOTS = (
-    "message", "position", "left", "rate", "since", "ends", "begin_latency", "begin_computed", "bottleneck", "new_rate",
-    "new_bottleneck", "mark", "frozen", "place", "following", "free", "fresh", "touched", "leaving",
-)  # fmt: skip
-
-
-def _dtype(name: str) -> type[np.generic]:
-    """Return the type of an array of State, as its annotation says."""
-    kind = str(State.__annotations__[name])
-    return np.float64 if "Floats" in kind else np.int32 if "Shorts" in kind else np.bool_ if "bool" in kind else np.int64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -72,14 +72,12 @@ class FlowLevel:
         self.topology = topology
         self.programs: list[Program] = []
         links = topology.links
-        a: dict[str, NDArray[Any]] = {name: np.empty(0, dtype=_dtype(name)) for name in State._fields}
-        a["capacity"] = np.ascontiguousarray(topology.bandwidth_bytes_per_s)
-        for name in ("head", "dirty", "region", "heap_link"):
-            a[name] = np.full(links, -1, dtype=np.int32)
-        for name in ("count", "link_mark", "loose", "bound", "is_dirty", "is_full"):
-            a[name] = np.zeros(links, dtype=np.int64)
-        for name in ("room", "level", "top", "heap_key", "full_since", "full_s"):
-            a[name] = np.zeros(links)
+        a = empty_arrays()
+        a["links"] = np.zeros(topology.links, dtype=LINK)
+        a["links"]["capacity"] = topology.bandwidth_bytes_per_s
+        a["links"]["head"] = -1
+        for name in ("dirty", "region", "heap"):
+            a[name] = np.zeros(topology.links, dtype=a[name].dtype)
         a["number"] = np.zeros(16, dtype=np.int64)
         a["number"][EAGER] = protocol == "eager"
         a["number"][HOPS] = 1
@@ -106,7 +104,7 @@ class FlowLevel:
         other = object.__new__(FlowLevel)
         other.topology, other.programs = self.topology, list(self.programs)
         other._arrays = dict(self._arrays)
-        for name in (*JOBS, *RANKS, *SLOTS, *LINKS, "node_next", "node_previous", "early_time", "early_id", "number", "clock"):
+        for name in CHANGING:
             other._arrays[name] = self._arrays[name].copy()
         return other
 
@@ -115,32 +113,33 @@ class FlowLevel:
         from simulator.network.event_kernel import push_early
 
         a, schedule = self._arrays, program.schedule
-        ranks, first_rank, first_message = schedule.ranks, len(a["rank_job"]), len(a["source"])
-        job, rows, hops = len(self.programs), len(a["send_first"]), len(a["hop"])
-        self._append("source", program.source + first_rank)
-        self._append("target", program.target + first_rank)
-        self._append("size", program.size)
-        self._append("delay", program.delay)
-        self._append("shift", program.shift)
-        self._append("hop_first", program.hop_first[:-1] + hops)
-        self._append("hop_count", np.diff(program.hop_first))
+        ranks, first_rank, first_message = schedule.ranks, len(a["ranks"]), len(a["messages"])
+        job, rows = len(self.programs), len(a["send_first"])
+        messages = np.zeros(len(program.source), dtype=MESSAGE)
+        messages["source"], messages["target"] = program.source + first_rank, program.target + first_rank
+        messages["size"], messages["delay"], messages["shift"] = program.size, program.delay, program.shift
+        messages["hop_first"], messages["hop_count"] = program.hop_first[:-1] + len(a["hop"]), np.diff(program.hop_first)
+        self._append("messages", messages)
         self._append("hop", program.hop)
         self._append("send_first", program.send_first + first_message)
         self._append("receive_count", program.receive_count)
-        for name, value in (
-            ("job_rank", first_rank), ("job_workers", schedule.workers), ("job_order", len(a["step_row"])),
-            ("job_turns", len(schedule.order)), ("job_rounds", schedule.rounds),
-            ("job_compute", -1 if schedule.compute_s is None else len(a["compute"])), ("job_barrier", schedule.barrier),
-            ("job_left", ranks), ("job_waiting", 0), ("job_done", 0),
-        ):  # fmt: skip
-            self._append(name, np.array([value]))
+        computes = -1 if schedule.compute_s is None else len(a["compute"])
+        self._append(
+            "jobs",
+            np.array(
+                [(first_rank, schedule.workers, len(a["step_row"]), len(schedule.order), schedule.rounds, computes,
+                  schedule.barrier, ranks, 0, 0)],
+                dtype=JOB,
+            ),
+        )  # fmt: skip
         if schedule.compute_s is not None:
             self._append("compute", schedule.compute_s.ravel())
         self._append("step_row", rows + schedule.order * (ranks + 1))
         self._append("waits", schedule.waits_for_sends)
-        for name in RANKS:
-            value = job if name == "rank_job" else -1 if name in ("waiting", "ready") else BEGIN if name == "stage" else 0
-            self._append(name, np.full(ranks, value))
+        rank_records = np.zeros(ranks, dtype=RANK)
+        rank_records["job"], rank_records["waiting"], rank_records["stage"] = job, -1, BEGIN
+        self._append("ranks", rank_records)
+        self._append("ready", np.zeros(ranks, dtype=np.int32))
         self._widen(int(np.diff(program.hop_first).max(initial=1)))
         self._grow_early()
         starts = np.broadcast_to(np.asarray(start_s, dtype=np.float64), (ranks,))
@@ -161,29 +160,29 @@ class FlowLevel:
         from simulator.network.event_kernel import GROW, IDLE, run
 
         a = self._arrays
-        before = a["job_done"].copy()
+        before = a["jobs"]["done"].copy()
         a["number"][FINISHED] = 0
         while (why := run(self.state, to_s, stop_at_end)) == GROW:
             self._grow_slots()
-        if why == IDLE and (a["job_left"] > 0).any():
+        if why == IDLE and (a["jobs"]["left"] > 0).any():
             raise DeadlockError(self._who_waits())
-        return np.flatnonzero(a["job_done"] > before).tolist()
+        return np.flatnonzero(a["jobs"]["done"] > before).tolist()
 
     def times(self, job: int) -> JobTimes:
         """Return the ends of a job that is over."""
-        first = int(self._arrays["job_rank"][job])
-        rows = slice(first, first + self.programs[job].schedule.ranks)
-        time, latency, computed = (self._arrays[name][rows].copy() for name in ("time", "latency", "computed"))
-        return JobTimes(rank_end_s=time, latency_s=latency, compute_s=computed)
+        first = int(self._arrays["jobs"]["first_rank"][job])
+        rows = self._arrays["ranks"][first : first + self.programs[job].schedule.ranks]
+        return JobTimes(rank_end_s=rows["time"].copy(), latency_s=rows["latency"].copy(), compute_s=rows["computed"].copy())
 
     def full_s(self) -> FloatArray:
         """Return how long each link was full so far, seconds."""
-        a = self._arrays
-        return a["full_s"] + np.where(a["is_full"] == 1, a["clock"][NOW] - a["full_since"], 0.0)
+        links, now = self._arrays["links"], self._arrays["clock"][NOW]
+        full: FloatArray = links["full_s"] + np.where(links["is_full"] == 1, now - links["full_since"], 0.0)
+        return full
 
     def _append(self, name: str, values: NDArray[Any]) -> None:
         old = self._arrays[name]
-        self._arrays[name] = np.concatenate([old, values.astype(old.dtype, copy=False)]) if len(old) else values.astype(old.dtype)
+        self._arrays[name] = np.concatenate([old, values.astype(old.dtype, copy=False)])
 
     def _widen(self, hops: int) -> None:
         """Make room for routes of so many links."""
@@ -191,26 +190,26 @@ class FlowLevel:
         old = int(a["number"][HOPS])
         if hops <= old:
             return
-        slots = len(a["message"])
-        for name in ("node_next", "node_previous"):
-            nodes = a[name].reshape(slots, old)
-            wide = np.full((slots, hops), -1, dtype=np.int32)
-            wide[:, :old] = np.where(nodes >= 0, nodes // old * hops + nodes % old, -1)
-            a[name] = wide.ravel()
-        a["head"] = np.where(a["head"] >= 0, a["head"] // old * hops + a["head"] % old, -1).astype(np.int32)
+        wide = np.full((len(a["slots"]), hops), -1, dtype=NODE)
+        nodes = a["nodes"].reshape(len(a["slots"]), old)
+        for name in ("next", "previous"):
+            wide[name][:, :old] = _renumbered(nodes[name], old, hops)
+        a["nodes"] = wide.ravel()
+        a["links"]["head"] = _renumbered(a["links"]["head"], old, hops)
         a["number"][HOPS] = hops
 
     def _grow_slots(self) -> None:
         """Double the number of messages that may be under way."""
         a = self._arrays
-        old = len(a["message"])
-        more = max(old, GROW_SLOTS)
-        need = int(np.diff(a["send_first"]).max(initial=0))
-        more = max(more, need)
-        for name in SLOTS:
-            self._append(name, np.full(more, -1 if name in ("bottleneck", "place", "following") else 0))
-        for name in ("node_next", "node_previous"):
-            self._append(name, np.full(more * int(a["number"][HOPS]), -1))
+        old = len(a["slots"])
+        more = max(old, GROW_SLOTS, int(np.diff(a["send_first"]).max(initial=0)))
+        slots = np.zeros(more, dtype=SLOT)
+        for name in ("bottleneck", "place", "following"):
+            slots[name] = -1
+        self._append("slots", slots)
+        self._append("nodes", np.full(more * int(a["number"][HOPS]), -1, dtype=NODE))
+        for name in ("free", "fresh", "touched", "leaving"):
+            self._append(name, np.zeros(more, dtype=np.int32))
         free = int(a["number"][FREE])
         a["free"][free : free + more] = np.arange(old + more - 1, old - 1, -1)
         a["number"][FREE] = free + more
@@ -218,20 +217,19 @@ class FlowLevel:
 
     def _grow_early(self) -> None:
         a = self._arrays
-        more = len(a["message"]) + len(a["rank_job"]) - len(a["early_time"])
+        more = len(a["slots"]) + len(a["ranks"]) - len(a["early"])
         if more > 0:
-            self._append("early_time", np.zeros(more))
-            self._append("early_id", np.zeros(more))
+            self._append("early", np.zeros(more, dtype=EVENT))
 
     def _who_waits(self) -> str:
         """Name the ranks that wait and for whom."""
         found: list[str] = []
         a = self._arrays
         for job, one in enumerate(self.programs):
-            first, turns = int(a["job_rank"][job]), len(one.schedule.order)
-            at = (a["round"] * turns + a["turn"])[first : first + one.schedule.ranks]
-            inside = a["stage"][first : first + one.schedule.ranks] == INSIDE
-            over = a["stage"][first : first + one.schedule.ranks] == OVER
+            first, turns = int(a["jobs"]["first_rank"][job]), len(one.schedule.order)
+            ranks = a["ranks"][first : first + one.schedule.ranks]
+            at = ranks["round"] * turns + ranks["turn"]
+            inside, over = ranks["stage"] == INSIDE, ranks["stage"] == OVER
             for rank in np.flatnonzero(~over).tolist():
                 found += self._rank_waits(one, rank, at, inside, over) if inside[rank] else []
         shown = found[:8]
@@ -269,6 +267,10 @@ class FlowLevel:
         return found
 
 
-LINKS = ("head", "dirty", "region", "heap_link", "count", "link_mark", "loose", "bound", "is_dirty", "is_full", "room", "level",
-         "top", "heap_key", "full_since", "full_s")  # fmt: skip
-_ = (Callable, EPOCH)
+def _renumbered(nodes: NDArray[np.int32], old: int, new: int) -> NDArray[np.int32]:
+    """Return the same nodes where a slot has `new` of them instead of `old`."""
+    return np.where(nodes >= 0, nodes // old * new + nodes % old, -1).astype(np.int32)
+
+
+CHANGING = ("jobs", "ranks", "slots", "nodes", "links", "ready", "free", "fresh", "leaving", "dirty", "early", "number", "clock")
+"""Arrays of State that the event loop writes, scratch apart."""

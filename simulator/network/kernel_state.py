@@ -1,4 +1,4 @@
-"""What the compiled event loop works on: flat arrays, and the compiler itself, imported when first needed."""
+"""What the compiled event loop works on: arrays of records, and the compiler itself, imported when first needed."""
 
 from __future__ import annotations
 
@@ -9,13 +9,9 @@ from typing import Any, NamedTuple, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BEGIN", "TIE", "State", "compiled"]
+__all__ = ["JOB", "LINK", "MESSAGE", "RANK", "SLOT", "TIE", "State", "compiled"]
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Shorts = NDArray[np.int32]
 
 TIE = 1e-13
 """Events this close, relative to the time, are one event: times that are equal in exact arithmetic differ by rounding."""
@@ -27,88 +23,88 @@ def compiled(function: F) -> F:
 
 
 # Places in State.number and State.clock.
-READY, FREE, FRESH, DIRTY, EARLY, LEAVING, EPOCH, FINISHED, HOPS, EAGER, ACTIVE, EVENTS = range(12)
+READY, FREE, FRESH, DIRTY, EARLY, LEAVING, EPOCH, FINISHED, HOPS, EAGER, EVENTS = range(11)
 NOW, WINDOW = range(2)
 BEGIN, COMPUTED, GATE, OPEN, INSIDE, OVER = range(6)
 """Stages of a rank: before computing, computed, at the barrier, past it, inside a step, at its end."""
 
+MESSAGE = np.dtype(
+    [("size", "f8"), ("delay", "f8"), ("hop_first", "i8"), ("hop_count", "i4"), ("source", "i4"), ("target", "i4"), ("shift", "i4")]
+)
+"""Ranks are counted through all jobs; shift: position of the receive less that of the send."""
+
+JOB = np.dtype(
+    [(name, "i8") for name in ("first_rank", "workers", "order", "turns", "rounds", "compute", "barrier", "left", "waiting", "done")]
+)
+"""order: its first place in State.step_row; compute: its first place in State.compute, -1 where nothing is computed."""
+
+RANK = np.dtype(
+    [("time", "f8"), ("latency", "f8"), ("computed", "f8"), ("round", "i8"), ("turn", "i8"), ("job", "i4"), ("stage", "i4"),
+     ("to_receive", "i4"), ("to_send", "i4"), ("waiting", "i4")],
+    align=True,
+)  # fmt: skip
+"""latency and computed: what the chain of steps that led to `time` contains of them; waiting: first slot that waits."""
+
+SLOT = np.dtype(
+    [("left", "f8"), ("rate", "f8"), ("since", "f8"), ("ends", "f8"), ("new_rate", "f8"), ("begin_latency", "f8"),
+     ("begin_computed", "f8"), ("position", "i8"), ("mark", "i8"), ("frozen", "i8"), ("message", "i4"), ("bottleneck", "i4"),
+     ("new_bottleneck", "i4"), ("place", "i4"), ("following", "i4")],
+    align=True,
+)  # fmt: skip
+"""A message under way; place: in the heap of departures; following: the next slot that waits for the same rank."""
+
+LINK = np.dtype(
+    [("capacity", "f8"), ("room", "f8"), ("level", "f8"), ("top", "f8"), ("full_since", "f8"), ("full_s", "f8"), ("mark", "i8"),
+     ("head", "i4"), ("count", "i4"), ("loose", "i4"), ("bound", "i4"), ("is_dirty", "i4"), ("is_full", "i4")],
+    align=True,
+)  # fmt: skip
+"""head: first node of its list of flows; bound: flows that it limits; the rest is scratch of the solution."""
+
+NODE = np.dtype([("next", "i4"), ("previous", "i4")])
+"""Node ``slot * HOPS + h`` stands for the h-th link of a slot's route in the list of that link."""
+
+EVENT = np.dtype([("time", "f8"), ("what", "i8")])
+SHARE = np.dtype([("key", "f8"), ("link", "i8")])
+
+Records = NDArray[np.void]
+Shorts = NDArray[np.int32]
+
 
 class State(NamedTuple):
-    """All arrays of the event loop; `slot` is a message under way, `row` a rank's entry of a step."""
+    """All arrays of the event loop; `row` is a rank's entry of a step."""
 
-    capacity: Floats  # of links
-    source: Shorts  # of messages, ranks of all jobs counted through
-    target: Shorts
-    size: Floats
-    delay: Floats
-    shift: Shorts  # position of the receive less that of the send
-    hop_first: Ints
-    hop_count: Shorts
+    messages: Records
     hop: Shorts
-    send_first: Ints  # by row; the next row ends it
+    send_first: NDArray[np.int64]  # by row; the next row ends it
     receive_count: Shorts
-    step_row: Ints  # by position in the order: first row of the step
+    step_row: NDArray[np.int64]  # by position in the order: first row of the step
     waits: NDArray[np.bool_]
-    job_rank: Ints
-    job_workers: Ints
-    job_order: Ints
-    job_turns: Ints
-    job_rounds: Ints
-    job_compute: Ints  # -1 where nothing is computed
-    job_barrier: Ints
-    compute: Floats
-    job_left: Ints
-    job_waiting: Ints
-    job_done: Ints
-    rank_job: Shorts
-    stage: Ints
-    round: Ints
-    turn: Ints
-    to_receive: Ints
-    to_send: Ints
-    time: Floats
-    latency: Floats  # latency and computing on the way that led to a rank's time
-    computed: Floats
-    waiting: Shorts  # first slot that waits for a rank
+    compute: NDArray[np.float64]
+    jobs: Records
+    ranks: Records
+    slots: Records
+    nodes: Records
+    links: Records
     ready: Shorts
-    message: Shorts  # of slots
-    position: Ints
-    left: Floats
-    rate: Floats
-    since: Floats
-    ends: Floats
-    begin_latency: Floats
-    begin_computed: Floats
-    bottleneck: Shorts
-    new_rate: Floats
-    new_bottleneck: Shorts
-    mark: Ints
-    frozen: Ints
-    place: Shorts  # in the heap of departures
-    following: Shorts
     free: Shorts
     fresh: Shorts
     touched: Shorts
     leaving: Shorts
-    node_next: Shorts
-    node_previous: Shorts
-    head: Shorts  # of links
-    count: Ints
-    link_mark: Ints
-    room: Floats
-    loose: Ints
-    level: Floats
-    top: Floats
-    bound: Ints
-    is_dirty: Ints
     dirty: Shorts
     region: Shorts
-    heap_key: Floats
-    heap_link: Shorts
-    is_full: Ints
-    full_since: Floats
-    full_s: Floats
-    early_time: Floats
-    early_id: Ints
-    number: Ints
-    clock: Floats
+    heap: Records
+    early: Records
+    number: NDArray[np.int64]
+    clock: NDArray[np.float64]
+
+
+DTYPES: dict[str, np.dtype[Any]] = {
+    "messages": MESSAGE, "jobs": JOB, "ranks": RANK, "slots": SLOT, "nodes": NODE, "links": LINK, "heap": SHARE, "early": EVENT,
+    "send_first": np.dtype("i8"), "step_row": np.dtype("i8"), "number": np.dtype("i8"), "waits": np.dtype("?"),
+    "compute": np.dtype("f8"), "clock": np.dtype("f8"),
+}  # fmt: skip
+
+
+def empty_arrays() -> dict[str, NDArray[Any]]:
+    """Return every array of State, empty, by name."""
+    return {name: np.empty(0, dtype=DTYPES.get(name, np.dtype("i4"))) for name in State._fields}

@@ -28,13 +28,13 @@ def _sift_up(s: State, at: int) -> None:
     while at > 0:
         above = (at - 1) >> 1
         other = s.leaving[above]
-        if s.ends[other] <= s.ends[slot]:
+        if s.slots[other].ends <= s.slots[slot].ends:
             break
         s.leaving[at] = other
-        s.place[other] = at
+        s.slots[other].place = at
         at = above
     s.leaving[at] = slot
-    s.place[slot] = at
+    s.slots[slot].place = at
 
 
 @compiled
@@ -45,29 +45,29 @@ def _sift_down(s: State, at: int) -> None:
         below = 2 * at + 1
         if below >= size:
             break
-        if below + 1 < size and s.ends[s.leaving[below + 1]] < s.ends[s.leaving[below]]:
+        if below + 1 < size and s.slots[s.leaving[below + 1]].ends < s.slots[s.leaving[below]].ends:
             below += 1
         other = s.leaving[below]
-        if s.ends[slot] <= s.ends[other]:
+        if s.slots[slot].ends <= s.slots[other].ends:
             break
         s.leaving[at] = other
-        s.place[other] = at
+        s.slots[other].place = at
         at = below
     s.leaving[at] = slot
-    s.place[slot] = at
+    s.slots[slot].place = at
 
 
 @compiled
 def change_leaving(s: State, slot: int, ends: float) -> None:
     """Set when a flow ends; it enters the heap of departures if it is not there."""
-    before = s.ends[slot]
-    s.ends[slot] = ends
-    at = s.place[slot]
+    before = s.slots[slot].ends
+    s.slots[slot].ends = ends
+    at = s.slots[slot].place
     if at < 0:
         at = s.number[LEAVING]
         s.number[LEAVING] = at + 1
         s.leaving[at] = slot
-        s.place[slot] = at
+        s.slots[slot].place = at
         _sift_up(s, at)
     elif ends < before:
         _sift_up(s, at)
@@ -81,10 +81,10 @@ def pop_leaving(s: State) -> int:
     slot = s.leaving[0]
     size = s.number[LEAVING] - 1
     s.number[LEAVING] = size
-    s.place[slot] = -1
+    s.slots[slot].place = -1
     if size > 0:
         s.leaving[0] = s.leaving[size]
-        s.place[s.leaving[0]] = 0
+        s.slots[s.leaving[0]].place = 0
         _sift_down(s, 0)
     return slot
 
@@ -94,13 +94,13 @@ def _push_link(s: State, size: int, key: float, link: int) -> None:
     at = size
     while at > 0:
         above = (at - 1) >> 1
-        if s.heap_key[above] <= key:
+        if s.heap[above].key <= key:
             break
-        s.heap_key[at] = s.heap_key[above]
-        s.heap_link[at] = s.heap_link[above]
+        s.heap[at].key = s.heap[above].key
+        s.heap[at].link = s.heap[above].link
         at = above
-    s.heap_key[at] = key
-    s.heap_link[at] = link
+    s.heap[at].key = key
+    s.heap[at].link = link
 
 
 @compiled
@@ -111,28 +111,28 @@ def _sink_link(s: State, size: int, key: float, link: int) -> None:
         below = 2 * at + 1
         if below >= size:
             break
-        if below + 1 < size and s.heap_key[below + 1] < s.heap_key[below]:
+        if below + 1 < size and s.heap[below + 1].key < s.heap[below].key:
             below += 1
-        if key <= s.heap_key[below]:
+        if key <= s.heap[below].key:
             break
-        s.heap_key[at] = s.heap_key[below]
-        s.heap_link[at] = s.heap_link[below]
+        s.heap[at].key = s.heap[below].key
+        s.heap[at].link = s.heap[below].link
         at = below
-    s.heap_key[at] = key
-    s.heap_link[at] = link
+    s.heap[at].key = key
+    s.heap[at].link = link
 
 
 @compiled
 def _join(s: State, slot: int, epoch: int, flows: int, links: int) -> int:
     """Add a flow to those that are solved for, and its links to the region; return the new number of links."""
-    s.mark[slot] = epoch
+    s.slots[slot].mark = epoch
     s.touched[flows] = slot
-    m = s.message[slot]
-    first = s.hop_first[m]
-    for h in range(first, first + s.hop_count[m]):
+    m = s.slots[slot].message
+    first = s.messages[m].hop_first
+    for h in range(first, first + s.messages[m].hop_count):
         link = s.hop[h]
-        if s.link_mark[link] != epoch:
-            s.link_mark[link] = epoch
+        if s.links[link].mark != epoch:
+            s.links[link].mark = epoch
             s.region[links] = link
             links += 1
     return links
@@ -145,53 +145,53 @@ def _fill(s: State, epoch: int, links: int, pass_mark: int) -> None:
     size = 0
     for i in range(links):
         link = s.region[i]
-        room = s.capacity[link]
+        room = s.links[link].capacity
         loose = 0
-        node = s.head[link]
+        node = s.links[link].head
         while node >= 0:
             slot = node // width
-            if s.mark[slot] == epoch:
+            if s.slots[slot].mark == epoch:
                 loose += 1
             else:
-                room -= s.rate[slot]
-            node = s.node_next[node]
-        s.room[link] = room
-        s.loose[link] = loose
-        s.level[link] = np.inf
-        s.top[link] = 0.0
+                room -= s.slots[slot].rate
+            node = s.nodes[node].next
+        s.links[link].room = room
+        s.links[link].loose = loose
+        s.links[link].level = np.inf
+        s.links[link].top = 0.0
         if loose > 0:
             _push_link(s, size, max(room, 0.0) / loose, link)
             size += 1
     while size > 0:
-        link = s.heap_link[0]
-        key = s.heap_key[0]
-        loose = s.loose[link]
+        link = s.heap[0].link
+        key = s.heap[0].key
+        loose = s.links[link].loose
         if loose > 0:
-            share = max(s.room[link], 0.0) / loose
+            share = max(s.links[link].room, 0.0) / loose
             if share > key:
                 _sink_link(s, size, share, link)
                 continue
         size -= 1
         if size > 0:
-            _sink_link(s, size, s.heap_key[size], s.heap_link[size])
+            _sink_link(s, size, s.heap[size].key, s.heap[size].link)
         if loose == 0:
             continue
-        s.level[link] = share
-        node = s.head[link]
+        s.links[link].level = share
+        node = s.links[link].head
         while node >= 0:
             slot = node // width
-            if s.mark[slot] == epoch and s.frozen[slot] != pass_mark:
-                s.frozen[slot] = pass_mark
-                s.new_rate[slot] = share
-                s.new_bottleneck[slot] = link
-                m = s.message[slot]
-                first = s.hop_first[m]
-                for h in range(first, first + s.hop_count[m]):
+            if s.slots[slot].mark == epoch and s.slots[slot].frozen != pass_mark:
+                s.slots[slot].frozen = pass_mark
+                s.slots[slot].new_rate = share
+                s.slots[slot].new_bottleneck = link
+                m = s.slots[slot].message
+                first = s.messages[m].hop_first
+                for h in range(first, first + s.messages[m].hop_count):
                     other = s.hop[h]
-                    s.room[other] -= share
-                    s.loose[other] -= 1
-                    s.top[other] = max(s.top[other], share)
-            node = s.node_next[node]
+                    s.links[other].room -= share
+                    s.links[other].loose -= 1
+                    s.links[other].top = max(s.links[other].top, share)
+            node = s.nodes[node].next
 
 
 @compiled
@@ -206,15 +206,15 @@ def reshare(s: State, now: float) -> None:
         flows += 1
     for i in range(s.number[DIRTY]):
         link = s.dirty[i]
-        s.is_dirty[link] = 0
-        if s.bound[link] > 0:
-            node = s.head[link]
+        s.links[link].is_dirty = 0
+        if s.links[link].bound > 0:
+            node = s.links[link].head
             while node >= 0:
                 slot = node // width
-                if s.mark[slot] != epoch and s.bottleneck[slot] == link:
+                if s.slots[slot].mark != epoch and s.slots[slot].bottleneck == link:
                     links = _join(s, slot, epoch, flows, links)
                     flows += 1
-                node = s.node_next[node]
+                node = s.nodes[node].next
     pass_mark = epoch
     tries = 0
     while flows > 0:
@@ -222,23 +222,23 @@ def reshare(s: State, now: float) -> None:
         before, region = flows, links
         for i in range(region):
             link = s.region[i]
-            limits = s.level[link] < np.inf
-            slack = not limits and s.room[link] > SLACK * s.capacity[link]
-            fastest = s.level[link] * (1.0 + SLACK)
-            top = s.top[link] / (1.0 + SLACK)
-            if not limits and s.bound[link] == 0 and tries < PATIENCE:
+            limits = s.links[link].level < np.inf
+            slack = not limits and s.links[link].room > SLACK * s.links[link].capacity
+            fastest = s.links[link].level * (1.0 + SLACK)
+            top = s.links[link].top / (1.0 + SLACK)
+            if not limits and s.links[link].bound == 0 and tries < PATIENCE:
                 continue  # no held flow of this link can be disturbed
-            node = s.head[link]
+            node = s.links[link].head
             while node >= 0:
                 slot = node // width
-                if s.mark[slot] != epoch and (
-                    (limits and s.rate[slot] > fastest)
-                    or (s.bottleneck[slot] == link and (slack or top > s.rate[slot]))
+                if s.slots[slot].mark != epoch and (
+                    (limits and s.slots[slot].rate > fastest)
+                    or (s.slots[slot].bottleneck == link and (slack or top > s.slots[slot].rate))
                     or tries >= PATIENCE
                 ):
                     links = _join(s, slot, epoch, flows, links)
                     flows += 1
-                node = s.node_next[node]
+                node = s.nodes[node].next
         if flows == before:
             break
         tries += 1
@@ -247,35 +247,35 @@ def reshare(s: State, now: float) -> None:
     s.number[FRESH] = 0
     for i in range(flows):
         slot = s.touched[i]
-        old = s.rate[slot]
-        rate = s.new_rate[slot]
-        link = s.new_bottleneck[slot]
-        if s.bottleneck[slot] != link:
-            if s.bottleneck[slot] >= 0:
-                s.bound[s.bottleneck[slot]] -= 1
-            s.bound[link] += 1
-            s.bottleneck[slot] = link
+        old = s.slots[slot].rate
+        rate = s.slots[slot].new_rate
+        link = s.slots[slot].new_bottleneck
+        if s.slots[slot].bottleneck != link:
+            if s.slots[slot].bottleneck >= 0:
+                s.links[s.slots[slot].bottleneck].bound -= 1
+            s.links[link].bound += 1
+            s.slots[slot].bottleneck = link
         if abs(rate - old) > SAME_RATE * old or old == 0.0:
-            s.left[slot] = max(s.left[slot] - old * (now - s.since[slot]), 0.0)
-            s.since[slot] = now
-            s.rate[slot] = rate
-            change_leaving(s, slot, now + s.left[slot] / rate)
+            s.slots[slot].left = max(s.slots[slot].left - old * (now - s.slots[slot].since), 0.0)
+            s.slots[slot].since = now
+            s.slots[slot].rate = rate
+            change_leaving(s, slot, now + s.slots[slot].left / rate)
     for i in range(links):
         link = s.region[i]
-        full = s.level[link] < np.inf or s.room[link] <= FULL * s.capacity[link]
+        full = s.links[link].level < np.inf or s.links[link].room <= FULL * s.links[link].capacity
         _note_full(s, link, full, now)
     for i in range(s.number[DIRTY]):
         link = s.dirty[i]
-        if s.link_mark[link] < epoch and s.bound[link] == 0:
+        if s.links[link].mark < epoch and s.links[link].bound == 0:
             _note_full(s, link, False, now)
     s.number[DIRTY] = 0
 
 
 @compiled
 def _note_full(s: State, link: int, full: bool, now: float) -> None:
-    if full and s.is_full[link] == 0:
-        s.is_full[link] = 1
-        s.full_since[link] = now
-    elif not full and s.is_full[link] == 1:
-        s.is_full[link] = 0
-        s.full_s[link] += now - s.full_since[link]
+    if full and s.links[link].is_full == 0:
+        s.links[link].is_full = 1
+        s.links[link].full_since = now
+    elif not full and s.links[link].is_full == 1:
+        s.links[link].is_full = 0
+        s.links[link].full_s += now - s.links[link].full_since
