@@ -108,10 +108,34 @@ class FlowLevel:
             other._arrays[name] = self._arrays[name].copy()
         return other
 
-    def add(self, program: Program, start_s: float | FloatArray = 0.0) -> int:
-        """Add a job whose ranks start at `start_s` (one time, or one for each rank); return its number."""
+    def add(self, program: Program, start_s: float | FloatArray = 0.0, *, reuse: bool = False) -> int:
+        """Add a job whose ranks start at `start_s` (one time, or one for each rank); return its number.
+
+        With `reuse`, a job of the same program that is over gives its number and its arrays, so that a long run of alike jobs
+        takes no more memory than one; its times are then gone.
+        """
         from simulator.network.event_kernel import push_early
 
+        schedule = program.schedule
+        over = [job for job, known in enumerate(self.programs) if known is program and self.is_over(job)] if reuse else []
+        job = over[0] if over else self._append_job(program)
+        record = self._arrays["jobs"][job]
+        first_rank = int(record["first_rank"])
+        record["left"], record["waiting"], record["done"] = schedule.ranks, 0, 0
+        ranks = self._arrays["ranks"][first_rank : first_rank + schedule.ranks]
+        ranks[:] = np.zeros(1, dtype=RANK)
+        ranks["job"], ranks["waiting"], ranks["stage"] = job, -1, BEGIN
+        state = self.state
+        starts = np.broadcast_to(np.asarray(start_s, dtype=np.float64), (schedule.ranks,))
+        for rank, start in enumerate(starts.tolist()):
+            push_early(state, start, -1 - (first_rank + rank))
+        return job
+
+    def is_over(self, job: int) -> bool:
+        """Whether all ranks of a job have ended."""
+        return bool(self._arrays["jobs"]["done"][job])
+
+    def _append_job(self, program: Program) -> int:
         a, schedule = self._arrays, program.schedule
         ranks, first_rank, first_message = schedule.ranks, len(a["ranks"]), len(a["messages"])
         job, rows = len(self.programs), len(a["send_first"])
@@ -136,16 +160,10 @@ class FlowLevel:
             self._append("compute", schedule.compute_s.ravel())
         self._append("step_row", rows + schedule.order * (ranks + 1))
         self._append("waits", schedule.waits_for_sends)
-        rank_records = np.zeros(ranks, dtype=RANK)
-        rank_records["job"], rank_records["waiting"], rank_records["stage"] = job, -1, BEGIN
-        self._append("ranks", rank_records)
+        self._append("ranks", np.zeros(ranks, dtype=RANK))
         self._append("ready", np.zeros(ranks, dtype=np.int32))
         self._widen(int(np.diff(program.hop_first).max(initial=1)))
         self._grow_early()
-        starts = np.broadcast_to(np.asarray(start_s, dtype=np.float64), (ranks,))
-        state = self.state
-        for rank, start in enumerate(starts.tolist()):
-            push_early(state, start, -1 - (first_rank + rank))
         self.programs.append(program)
         return job
 

@@ -1,0 +1,66 @@
+"""The recurrence of ranks that share no link, compiled: a rank enters a step when what it waits for has ended (max-plus)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.network.kernel_state import TIE, compiled
+from simulator.quantities import FloatArray
+
+__all__ = ["step_through"]
+
+
+@compiled
+def step_through(
+    first: NDArray[np.int64],
+    last: NDArray[np.int64],
+    source: NDArray[np.int32],
+    target: NDArray[np.int32],
+    delay: FloatArray,
+    transfer: FloatArray,
+    eager: bool,
+    watch: bool,
+    hop_first: NDArray[np.int64],
+    hop: NDArray[np.int32],
+    idle_from: FloatArray,
+    time: FloatArray,
+    latency: FloatArray,
+    computed: FloatArray,
+) -> bool:
+    """Do the steps whose messages are first[k]..last[k]-1, one after another; False if two messages share a link in time.
+
+    `time`, `latency` and `computed` of the ranks are changed in place. `idle_from` says from when each link is idle; it is
+    looked at only where `watch` is true.
+    """
+    ranks = len(time)
+    next_time = np.empty(ranks)
+    next_latency = np.empty(ranks)
+    next_computed = np.empty(ranks)
+    for k in range(len(first)):
+        next_time[:] = time
+        next_latency[:] = latency
+        next_computed[:] = computed
+        for m in range(first[k], last[k]):
+            a = source[m]
+            b = target[m]
+            late = a if eager or time[a] >= time[b] else b
+            arrives = time[late] + delay[m]
+            ends = arrives + transfer[m]
+            if watch:
+                for h in range(hop_first[m], hop_first[m + 1]):
+                    if idle_from[hop[h]] > arrives + TIE * abs(arrives):
+                        return False
+                    idle_from[hop[h]] = ends
+            if ends > next_time[a]:
+                next_time[a] = ends
+                next_latency[a] = latency[late] + delay[m]
+                next_computed[a] = computed[late]
+            if ends > next_time[b]:
+                next_time[b] = ends
+                next_latency[b] = latency[late] + delay[m]
+                next_computed[b] = computed[late]
+        time[:] = next_time
+        latency[:] = next_latency
+        computed[:] = next_computed
+    return True
