@@ -35,6 +35,10 @@ class Prediction:
         > 0, in the unit of the quantity.
     lo90, hi90 : float or None
         Ends of the 90 % interval of the prediction; None where none was given.
+    tolerance : float or None
+        Relative error that the case allows; None where it names none.
+    seconds : float or None
+        What computing the prediction took; it differs from run to run and stays out of the table.
     """
 
     case: str
@@ -46,6 +50,8 @@ class Prediction:
     lo90: float | None = None
     hi90: float | None = None
     part: str = ""
+    tolerance: float | None = None
+    seconds: float | None = None
 
     def __post_init__(self) -> None:
         positive("predicted", self.predicted)
@@ -61,8 +67,14 @@ class Prediction:
         """Whether the interval holds what was measured; None without an interval."""
         return None if self.lo90 is None or self.hi90 is None else self.lo90 <= self.actual <= self.hi90
 
+    @property
+    def within(self) -> bool | None:
+        """Whether the error is within the tolerance; None without one."""
+        return None if self.tolerance is None else abs(self.error) <= self.tolerance
+
     def row(self) -> dict[str, Any]:
-        """Return the row of the table."""
+        """Return the row of the table; the tolerance is in it where the case names one."""
+        judged = {} if self.tolerance is None else {"tolerance": self.tolerance, "within": self.within}
         return {
             "case": self.case,
             "group": self.group,
@@ -74,6 +86,7 @@ class Prediction:
             "hi90": self.hi90,
             "series": self.series,
             "part": self.part or None,
+            **judged,
         }
 
 
