@@ -1,7 +1,7 @@
 """A job that has the network to itself: two short cuts that are exact, and the flow level where neither applies.
 
-Symmetry: all ranks start a step together, their messages are alike and get the same rate, so all ranks end it together; a step is
-one division. Recurrence: no two messages share a link, so each moves at the bandwidth of its narrowest link, and the ranks'
+Symmetry: all ranks start a step together, their messages are alike and get the same rate, so all ranks end it together; a step
+is one division. Recurrence: no two messages share a link, so each moves at the bandwidth of its narrowest link, and the ranks'
 times follow from one another. Both are found from the schedule and its routes, not from its name.
 """
 
@@ -44,9 +44,7 @@ class Outcome:
 
 def run_alone(program: Program, start_s: float | FloatArray, protocol: Protocol) -> Outcome:
     """Return the outcome of a job on an idle network by the shortest way that is exact."""
-    return (
-        by_symmetry(program, start_s) or by_recurrence(program, start_s, protocol) or by_flows(program, start_s, protocol)
-    )
+    return by_symmetry(program, start_s) or by_recurrence(program, start_s, protocol) or by_flows(program, start_s, protocol)
 
 
 def by_flows(program: Program, start_s: float | FloatArray, protocol: Protocol) -> Outcome:

@@ -77,9 +77,7 @@ def _exchange(P: int, distance: int, size: float) -> Step:
 def recursive_doubling(ranks: int, gradient_bytes: float) -> Schedule:
     """Recursive doubling: exchange M with rank xor 1, 2, .. P/2. P a power of two; time ``log2(P) (a + M/b)``."""
     P, M = _checked(ranks, gradient_bytes)
-    return in_order(
-        "recursive_doubling", P, [_exchange(P, 1 << k, M) for k in range(_rounds("recursive_doubling", P))]
-    )
+    return in_order("recursive_doubling", P, [_exchange(P, 1 << k, M) for k in range(_rounds("recursive_doubling", P))])
 
 
 def halving_doubling(ranks: int, gradient_bytes: float, *, near_first: bool = True) -> Schedule:
@@ -96,9 +94,7 @@ def halving_doubling(ranks: int, gradient_bytes: float, *, near_first: bool = Tr
         distances.reverse()
     halves = [_exchange(P, distance, M / (2 << k)) for k, distance in enumerate(distances)]
     order = np.array([*range(rounds), *reversed(range(rounds))], dtype=np.int64)
-    return Schedule(
-        name=name, ranks=P, steps=tuple(halves), order=order, waits_for_sends=np.ones(2 * rounds, dtype=np.bool_)
-    )
+    return Schedule(name=name, ranks=P, steps=tuple(halves), order=order, waits_for_sends=np.ones(2 * rounds, dtype=np.bool_))
 
 
 def tree(ranks: int, gradient_bytes: float) -> Schedule:
@@ -284,7 +280,8 @@ COLLECTIVES: dict[str, Collective] = {
             formula="2 log2(P) a + 2 (P-1)/P M/b", form=lambda P, M, a, b: 2 * math.log2(P) * a + 2 * (P - 1) / P * M / b,
         ),
         Collective(
-            name="tree", schedule=tree, formula="2 ceil(log2(P)) (a + M/b)", form=lambda P, M, a, b: 2 * _log2_up(P) * (a + M / b)
+            name="tree", schedule=tree, formula="2 ceil(log2(P)) (a + M/b)",
+            form=lambda P, M, a, b: 2 * _log2_up(P) * (a + M / b)
         ),
         Collective(
             name="all_to_all", schedule=all_to_all, formula="a + (P-1)/P M/b", form=lambda P, M, a, b: a + (P - 1) / P * M / b
@@ -308,5 +305,7 @@ INNER = ("ring", "halving_doubling_near", "halving_doubling_far", "tree")
 def collective(name: str) -> Collective:
     """Return the collective of that name; CollectiveError, with the nearest name, where there is none."""
     if name not in COLLECTIVES:
-        raise CollectiveError(f"collective must be one of {', '.join(COLLECTIVES)}, got {name!r}{did_you_mean(name, COLLECTIVES)}")
+        raise CollectiveError(
+            f"collective must be one of {', '.join(COLLECTIVES)}, got {name!r}{did_you_mean(name, COLLECTIVES)}"
+        )
     return COLLECTIVES[name]

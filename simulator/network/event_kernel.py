@@ -72,7 +72,7 @@ def _pop_early(s: State) -> int:
         at = below
     s.early[at].time = time
     s.early[at].what = last
-    return what
+    return int(what)
 
 
 @compiled
@@ -107,7 +107,7 @@ def _settle(s: State, rank: int, time: float, latency: float, computed: float) -
 def _has_posted(s: State, rank: int, position: int) -> bool:
     """Say whether a rank has entered the step at this position."""
     at = s.ranks[rank].round * s.jobs[s.ranks[rank].job].turns + s.ranks[rank].turn
-    return at > position or (at == position and s.ranks[rank].stage == INSIDE)
+    return bool(at > position or (at == position and s.ranks[rank].stage == INSIDE))
 
 
 @compiled

@@ -71,7 +71,6 @@ class FlowLevel:
     def __init__(self, topology: Topology, protocol: Protocol = "eager") -> None:
         self.topology = topology
         self.programs: list[Program] = []
-        links = topology.links
         a = empty_arrays()
         a["links"] = np.zeros(topology.links, dtype=LINK)
         a["links"]["capacity"] = topology.bandwidth_bytes_per_s
@@ -254,9 +253,7 @@ class FlowLevel:
         more = f"; and {len(found) - 8} more" if len(found) > 8 else ""
         return f"the schedule cannot end: {'; '.join(shown)}{more}"
 
-    def _rank_waits(
-        self, one: Program, rank: int, at: NDArray[Any], inside: NDArray[Any], over: NDArray[Any]
-    ) -> list[str]:
+    def _rank_waits(self, one: Program, rank: int, at: NDArray[Any], inside: NDArray[Any], over: NDArray[Any]) -> list[str]:
         turns = len(one.schedule.order)
         base, turn = divmod(int(at[rank]), turns)
         q = int(one.schedule.order[turn])
@@ -277,10 +274,16 @@ class FlowLevel:
                 if shift == NEVER:
                     found.append(f"rank {rank} waits in step {turn} for rank {receiver}, which never receives it")
                 elif posted[receiver] < base * turns + send_at + shift:
-                    found.append(f"rank {rank} waits in step {turn} for rank {receiver} to receive in its step {send_at + shift}")
+                    found.append(
+                        f"rank {rank} waits in step {turn} for rank {receiver} to receive in its step {send_at + shift}"
+                    )
         if expected > 0:
             senders = one.schedule.steps[q].sender
-            names = "" if senders is None else ", ".join(str(s) for s in sorted(set(senders[one.schedule.steps[q].receiver == rank].tolist())))
+            names = (
+                ""
+                if senders is None
+                else ", ".join(str(s) for s in sorted(set(senders[one.schedule.steps[q].receiver == rank].tolist())))
+            )
             found.append(f"rank {rank} waits in step {turn} for rank {names}, which never sends it")
         return found
 
@@ -290,5 +293,19 @@ def _renumbered(nodes: NDArray[np.int32], old: int, new: int) -> NDArray[np.int3
     return np.where(nodes >= 0, nodes // old * new + nodes % old, -1).astype(np.int32)
 
 
-CHANGING = ("jobs", "ranks", "slots", "nodes", "links", "ready", "free", "fresh", "leaving", "dirty", "early", "number", "clock")
+CHANGING = (
+    "jobs",
+    "ranks",
+    "slots",
+    "nodes",
+    "links",
+    "ready",
+    "free",
+    "fresh",
+    "leaving",
+    "dirty",
+    "early",
+    "number",
+    "clock",
+)
 """Arrays of State that the event loop writes, scratch apart."""

@@ -18,8 +18,12 @@ TIE = 1e-13
 
 
 def compiled(function: F) -> F:
-    """Compile a function with numba; the machine code is kept beside the module for the next process."""
-    return cast(F, importlib.import_module("numba").njit(cache=True, error_model="numpy")(function))
+    """Compile a function with numba; the machine code is kept for the next process where a folder can be written."""
+    njit = importlib.import_module("numba").njit
+    try:
+        return cast(F, njit(cache=True, error_model="numpy")(function))
+    except RuntimeError:  # neither the package nor the user's cache can be written
+        return cast(F, njit(error_model="numpy")(function))
 
 
 # Places in State.number and State.clock.
@@ -29,12 +33,23 @@ BEGIN, COMPUTED, GATE, OPEN, INSIDE, OVER = range(6)
 """Stages of a rank: before computing, computed, at the barrier, past it, inside a step, at its end."""
 
 MESSAGE = np.dtype(
-    [("size", "f8"), ("delay", "f8"), ("hop_first", "i8"), ("hop_count", "i4"), ("source", "i4"), ("target", "i4"), ("shift", "i4")]
+    [
+        ("size", "f8"),
+        ("delay", "f8"),
+        ("hop_first", "i8"),
+        ("hop_count", "i4"),
+        ("source", "i4"),
+        ("target", "i4"),
+        ("shift", "i4"),
+    ]
 )
 """Ranks are counted through all jobs; shift: position of the receive less that of the send."""
 
 JOB = np.dtype(
-    [(name, "i8") for name in ("first_rank", "workers", "order", "turns", "rounds", "compute", "barrier", "left", "waiting", "done")]
+    [
+        (name, "i8")
+        for name in ("first_rank", "workers", "order", "turns", "rounds", "compute", "barrier", "left", "waiting", "done")
+    ]
 )
 """order: its first place in State.step_row; compute: its first place in State.compute, -1 where nothing is computed."""
 

@@ -50,7 +50,9 @@ class Step:
             raise ValueError("receiver and sender must be given together and have the same length")
         non_negative("bytes", self.bytes)
         if np.any(self.source == self.destination):
-            raise ValueError(f"destination must be another rank than source, got {int(self.source[self.source == self.destination][0])}")
+            raise ValueError(
+                f"destination must be another rank than source, got {int(self.source[self.source == self.destination][0])}"
+            )
 
 
 def step(source: ArrayLike, destination: ArrayLike, bytes_: ArrayLike) -> Step:
@@ -117,18 +119,19 @@ class Schedule:
             )
         if len(self.order) and not self.waits_for_sends[-1]:
             raise ValueError("waits_for_sends must be true in the last step")
-        if len(self.order) and not (0 <= int(self.order.min()) and int(self.order.max()) < len(self.steps)):
+        if len(self.order) and (int(self.order.min()) < 0 or int(self.order.max()) >= len(self.steps)):
             raise ValueError(f"order must name steps from 0 to {len(self.steps) - 1}, got {self.order.tolist()[:8]}")
         for one in self.steps:
             for name in ("source", "destination", "receiver", "sender"):
                 ranks = getattr(one, name)
-                if ranks is not None and len(ranks) and not (0 <= int(ranks.min()) and int(ranks.max()) < self.ranks):
-                    raise ValueError(f"{name} must be ranks from 0 to {self.ranks - 1}, got {int(ranks.min())} to {int(ranks.max())}")
+                if ranks is not None and len(ranks) and (int(ranks.min()) < 0 or int(ranks.max()) >= self.ranks):
+                    raise ValueError(
+                        f"{name} must be ranks from 0 to {self.ranks - 1}, got {int(ranks.min())} to {int(ranks.max())}"
+                    )
         if self.compute_s is not None:
             if self.compute_s.shape != (self.rounds, self.workers):
-                raise ValueError(
-                    f"compute_s must have the shape (rounds, workers) = {(self.rounds, self.workers)}, got {self.compute_s.shape}"
-                )
+                shape = (self.rounds, self.workers)
+                raise ValueError(f"compute_s must have the shape (rounds, workers) = {shape}, got {self.compute_s.shape}")
             non_negative("compute_s", self.compute_s)
 
     @property
