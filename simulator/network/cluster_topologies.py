@@ -100,9 +100,8 @@ def leaf_spine(
 
     Examples
     --------
-    >>> fabric = leaf_spine(
-    ...     64, hosts_per_leaf=16, spines=2, trunk=4, host_link=Link(bandwidth_bytes_per_s=1e9), upper_link=Link(bandwidth_bytes_per_s=1e9)
-    ... )
+    >>> link = Link(bandwidth_bytes_per_s=1e9)
+    >>> fabric = leaf_spine(64, hosts_per_leaf=16, spines=2, trunk=4, host_link=link, upper_link=link)
     >>> fabric.links // 2, len(fabric.route(0, 15)), len(fabric.route(0, 16))  # 64 + 4 * 2 * 4 cables
     (96, 2, 4)
     """

@@ -131,7 +131,7 @@ def _uplinks(down: int, oversubscription: float) -> int:
 
 
 def _fewest_parents(wanted: int, children: int, free_ports: int, parent_ports: int) -> tuple[int, int]:
-    """Return the fewest parents, and cables to each, that give a switch `wanted` cables up within its and the parents' ports."""
+    """Return the fewest parents, and cables to each, that give a switch `wanted` cables up within all ports."""
     for parents in range(1, wanted + 1):
         trunk = -(-wanted // parents)
         if parents * trunk <= free_ports and trunk * children <= parent_ports:

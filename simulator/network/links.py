@@ -62,9 +62,9 @@ def host_link(
     latency_s : float
         What is known of the adapter or of a path, seconds, >= 0; 0 where nothing is.
     latency_kind : str
-        What `latency_s` is the latency of, by its first words. "adapter": from host to host but for switches and cables. "MPI half
-        round trip": a whole path through one switch, cables, adapters and software; each of the two host links is half of it,
-        and nothing is added. With "back to back" in it: the same without a switch, so the switch's half is added.
+        What `latency_s` is the latency of, by its first words. "adapter": from host to host but for switches and cables.
+        "MPI half round trip": a whole path through one switch, cables, adapters and software; each of the two host links is
+        half of it, and nothing is added. With "back to back" in it: the same without a switch, so the switch's half is added.
 
     Examples
     --------
@@ -73,7 +73,8 @@ def host_link(
     >>> link = host_link(24.4e9, switch_latency_s=130e-9, latency_s=0.6e-6, latency_kind="adapter, vendor's figure")
     >>> round(2 * link.latency_s * 1e9)
     750
-    >>> round(2 * host_link(24.4e9, switch_latency_s=130e-9, latency_s=1e-6, latency_kind="MPI half round trip").latency_s * 1e9)
+    >>> link = host_link(24.4e9, switch_latency_s=130e-9, latency_s=1e-6, latency_kind="MPI half round trip")
+    >>> round(2 * link.latency_s * 1e9)
     1000
     """
     non_negative("switch_latency_s", switch_latency_s)

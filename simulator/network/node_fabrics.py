@@ -1,8 +1,8 @@
 """Nodes with an inner fabric: accelerators behind an inner switch, and NICs that lead out to any network, or to rails.
 
-Within a node a message goes from accelerator to inner switch to accelerator. Across nodes the accelerator at position i of its node
-sends through NIC i mod n, the message arrives at the NIC of the same number of the other node, and its inner switch leads it to the
-accelerator: it crosses the inner links of both, as it would cross PCIe. A NIC is the node's end of its cable, not a hop.
+Within a node a message goes from accelerator to inner switch to accelerator. Across nodes the accelerator at position i of its
+node sends through NIC i mod n, the message arrives at the NIC of the same number of the other node, and its inner switch leads it
+to the accelerator: it crosses the inner links of both. A NIC is the node's end of its cable, not a hop.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def nodes_on(network: Topology, *, accelerators_per_node: int, nics_per_node: in
     accelerators_per_node, nics_per_node : int
         g, and n with 1 <= n <= g. Where a node has more NICs than accelerators, give g of the sum of their bandwidths.
     inner_link : Link
-        Between an accelerator and the inner switch (NVLink, PCIe): one direction of what it sends, half of the latency between two.
+        Between an accelerator and the inner switch (NVLink, PCIe): what it sends, and half of the latency between two.
 
     Returns
     -------

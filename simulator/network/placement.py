@@ -49,7 +49,7 @@ def strided(ranks: int, hosts: int, *, stride: int) -> IntArray:
     distinct = hosts // int(np.gcd(stride, hosts))
     if ranks > distinct:
         raise TopologyError(
-            f"stride must reach {ranks} of {hosts} hosts before it comes back to the first, got {stride}, which reaches {distinct}"
+            f"stride must reach {ranks} of {hosts} hosts before it repeats one, got {stride}, which reaches {distinct}"
         )
     return np.arange(ranks, dtype=np.int64) * (stride % hosts) % hosts
 

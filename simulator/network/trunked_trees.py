@@ -116,7 +116,7 @@ class TrunkedTreeRouting:
 
 
 class LinkNames(Sequence[str]):
-    """ "tail -> head", with the number of the cable where there are several; made when asked for."""
+    """Tail and head of each link, with the number of the cable where there are several; made when asked for."""
 
     __slots__ = ("_cable", "_ends", "_nodes")
 
@@ -173,7 +173,8 @@ def trunked_tree(
     --------
     Two leaves of four hosts, each with two cables to either of two spines:
 
-    >>> tree = trunked_tree([4, 2], [1, 2], [1, 2], host_link=Link(bandwidth_bytes_per_s=1e9), upper_link=Link(bandwidth_bytes_per_s=1e9))
+    >>> link = Link(bandwidth_bytes_per_s=1e9)
+    >>> tree = trunked_tree([4, 2], [1, 2], [1, 2], host_link=link, upper_link=link)
     >>> [tree.names[link] for link in tree.route(0, 7)]
     ['host 0 -> leaf 0', 'leaf 0 -> spine 1 cable 1', 'spine 1 -> leaf 1 cable 1', 'leaf 1 -> host 7']
     """
