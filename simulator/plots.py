@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from simulator.errors import Fault, ScenarioError
 from simulator.tables import label, read_table, time_unit
+from simulator.topology_plots import plot_topology
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["DRAWN", "draw_run", "plot_scaling", "plot_time_to_converge", "plot_update", "plot_updates_fit"]
+__all__ = ["DRAWN", "draw_run", "plot_scaling", "plot_time_to_converge", "plot_topology", "plot_update", "plot_updates_fit"]
 
 DRAWN = ("run", "optimum", "scale", "fit updates")
 """Commands whose saved runs have figures."""

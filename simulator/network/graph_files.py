@@ -5,7 +5,7 @@
      "edges": [{"source": "gpu a", "target": "tor", "bandwidth_bytes_per_s": 25e9, "latency_s": 1e-6}, ...]}
 
 An undirected edge is a cable, one link for each direction. `host` numbers the hosts from 0, or is true and they are numbered in
-the order of the file. `edges` may be called `links`, as networkx did before 3.4. Attributes that mean nothing here are left alone.
+the order of the file. `edges` may be called `links`, as networkx did before 3.4. Attributes that mean nothing here are ignored.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Nodes with an inner fabric: accelerators behind an inner switch, and NICs that lead out to any network, or to rails.
 
 Within a node a message goes from accelerator to inner switch to accelerator. Across nodes the accelerator at position i of its
-node sends through NIC i mod n, the message arrives at the NIC of the same number of the other node, and its inner switch leads it
-to the accelerator: it crosses the inner links of both. A NIC is the node's end of its cable, not a hop.
+node sends through NIC i mod n, the message arrives at the NIC of the same number of the other node, and its inner switch leads
+it to the accelerator: it crosses the inner links of both. A NIC is the node's end of its cable, not a hop.
 """
 
 from __future__ import annotations
