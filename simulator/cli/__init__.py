@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, Group, Parameter
 
 from simulator.cli.fit import updates as fit_updates
+from simulator.cli.fit_reduce import reduce as fit_reduce
 from simulator.cli.how_long import explain, optimum, plot, run, scale
 from simulator.cli.later import LATER
 from simulator.cli.shelves import profiles, scenarios, show
@@ -45,6 +46,7 @@ for name, (group, function) in LATER.items():
     app.command(function, name=name, group=GROUPS[group])
 fits = App(name="fit", help="Fit a law to measurements.", group=GROUPS["measure"], help_format="plaintext")
 fits.command(fit_updates, name="updates")
+fits.command(fit_reduce, name="reduce")
 app.command(fits)
 app.command(validate, group=GROUPS["true"])
 shelf = App(name="scenarios", help="List the shipped scenarios, or show one.", group=FILES)

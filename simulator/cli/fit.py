@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from simulator.calibration.updates import UpdatesFit
     from simulator.calibration.updates_laws import LawFit
 
-__all__ = ["updates"]
+__all__ = ["refuse_save", "two_digits", "updates"]
 
 NO_OUTPUT = OutputFlags()
 LAW_WORDS = {
@@ -72,7 +72,7 @@ def updates(
             asked = list(read_batch_samples(predict_file))
         tables = chosen(read_updates(file), series)
         if save is not None:
-            _refuse_save(save, len(tables))
+            refuse_save(save, len(tables))
         inputs = [[_inputs(table) for table in tables], asked, law]
         out = Output.prepared("fit updates", output, title=file.name, seed=None, inputs=inputs, figures=figures)
         fits = [fit_updates(table, law=law) for table in tables]
@@ -108,9 +108,10 @@ def _batch_sizes(text: str) -> list[float]:
     return listed
 
 
-def _refuse_save(save: Path, series: int) -> None:
+def refuse_save(save: Path, series: int, flag: str = "--series") -> None:
+    """Refuse, before anything is computed, a file that --save could not write: of several series, or over another file."""
     if series > 1:
-        raise SimulatorError(f"--save needs one series, the table has {series}: choose it with --series NAME")
+        raise SimulatorError(f"--save needs one series, the table has {series}: choose it with {flag} NAME")
     if save.suffix != ".toml":
         raise SimulatorError(f"--save must name a .toml file, got {str(save)!r}")
     if save.exists():
@@ -245,7 +246,7 @@ def _print_fit(fit: UpdatesFit, key: dict[str, Any]) -> None:
     lines = [
         f"{series.name}: {len(series.batch_samples)} batch sizes from {number(low)} to {number(high)} samples, {runs:,} runs",
         "",
-        f"{_law_in_numbers(fit.best)}; the points lie {_percent(key['rms_relative'])} off it (root mean square)",
+        f"{_law_in_numbers(fit.best)}; the points lie {two_digits(key['rms_relative'])} off it (root mean square)",
         "",
     ]
     facts = []
@@ -258,12 +259,13 @@ def _print_fit(fit: UpdatesFit, key: dict[str, Any]) -> None:
         facts.append((what, _estimate_in_words(_value(fit.best, name), key["intervals90"][name], unit)))
     assumed = "" if key["run_to_run_measured"] else " (assumed: the table says nothing of single runs)"
     facts += [
-        ("single runs", f"{_percent(key['run_to_run_relative'])} around their mean{assumed}"),
-        ("a batch size around the law", _percent(key["discrepancy_relative"])),
+        ("single runs", f"{two_digits(key['run_to_run_relative'])} around their mean{assumed}"),
+        ("a batch size around the law", two_digits(key["discrepancy_relative"])),
         (
             "measure next",
             f"batch {number(key['next_batch_samples'])} with {key['next_runs']} run{'s' if key['next_runs'] > 1 else ''}: "
-            f"intervals {'asked for ' if key['predictions'] else ''}get {_percent(key['next_narrows_by'])} narrower on average",
+            f"intervals {'asked for ' if key['predictions'] else ''}get {two_digits(key['next_narrows_by'])} "
+            "narrower on average",
         ),
     ]
     if "n_inf_updates" in key["unidentified"]:
@@ -293,7 +295,7 @@ def _print_fit(fit: UpdatesFit, key: dict[str, Any]) -> None:
         [
             {
                 "law": LAW_WORDS[rival["kind"]],
-                "off by (rms)": _percent(rival["rms_relative"]),
+                "off by (rms)": two_digits(rival["rms_relative"]),
                 "AICc above best": "-" if rival["criterion"] is None or least is None else f"{rival['criterion'] - least:.1f}",
                 "parameters": ", ".join(f"{name} {value:.4g}" for name, value in rival["parameters"].items())
                 + ("" if rival["valid"] else " (outside the law's range)"),
@@ -343,7 +345,7 @@ def _estimate_in_words(value: float | None, interval: Sequence[float | None], un
     return f"{estimate}, 90 % between {_short(low)} and {_short(high)}"
 
 
-def _percent(fraction: float) -> str:
+def two_digits(fraction: float) -> str:
     """Write a fraction as a percentage with two digits."""
     return f"{100 * fraction:.2g} %"
 

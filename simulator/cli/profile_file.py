@@ -1,4 +1,4 @@
-"""A fitted law written as a workload profile that scenarios can use."""
+"""A fitted law written as a file that scenarios can use: a workload profile, or a table [reduce]."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from simulator.errors import SimulatorError
 from simulator.tables import write_text
 
 if TYPE_CHECKING:
+    from simulator.calibration.reduce import ReduceFit, ReducePrediction
     from simulator.calibration.updates import UpdatesFit
 
-__all__ = ["write_workload"]
+__all__ = ["write_reduce", "write_workload"]
+
+LEAST_FACTOR = 0.05
 
 
 def write_workload(path: Path, fit: UpdatesFit, *, source: str) -> None:
@@ -68,6 +71,83 @@ def write_workload(path: Path, fit: UpdatesFit, *, source: str) -> None:
             "",
         ]
     )
+    _written(path, text)
+
+
+def write_reduce(path: Path, fit: ReduceFit, *, gradient_bytes: float, source: str) -> None:
+    """Write the fit of all-reduce times as a table [reduce] that a scenario can paste.
+
+    Parameters
+    ----------
+    path : Path
+        A new .toml file.
+    fit : ReduceFit
+        One system.
+    gradient_bytes : float
+        Bytes of the gradient. The laws of [reduce] are simpler than the fit: they are written to agree with its predictions at
+        this size, on the most devices measured of each tier.
+    source : str
+        The file that was fitted.
+
+    Raises
+    ------
+    SimulatorError
+        If the file cannot be written.
+
+    Notes
+    -----
+    Where one tier was measured: kind "ring", with the bandwidth that the largest size measured gets and the latency per step
+    that gives the predicted time. Both tiers: "two_tier_ring", A from the predicted time inside a node and B from that
+    across nodes. In-switch reduction: "constant". The number that carries most of a time has the range that gives the time
+    its 90 % interval.
+    """
+    large = fit.large_messages()
+    predicted = fit.predict([(gradient_bytes, one.devices, one.nodes) for one in large])
+    said = _safe(f"fitted to {source}, {fit.series.name}, by learnersim fit reduce")
+
+    def number(key: str, value: float, ends: tuple[float, float] | None = None) -> str:
+        span = "" if ends is None else f"low = {ends[0]:.6g}, high = {ends[1]:.6g}, "
+        return f'{key} = {{ value = {value:.6g}, {span}source = "{said}" }}'
+
+    def ends_of(part_s: float, whole: ReducePrediction) -> tuple[float, float]:
+        """Factors of a part of a time that take the whole to the ends of its interval."""
+        low, high = (1.0 + (end - whole.time_s) / part_s for end in whole.interval90)
+        return max(low, LEAST_FACTOR), high
+
+    last, T = large[-1], predicted[-1].time_s
+    if fit.series.in_switch:
+        lines = ['kind = "constant"', number("delta_s", T, predicted[-1].interval90)]
+    elif len(large) == 2:
+        devices, g = large[0].devices, last.devices / last.nodes
+        A = predicted[0].time_s * devices / (devices - 1)
+        rest_s = T - A * (g - 1) / g
+        B = max(rest_s, 0.0) * last.nodes / (last.nodes - 1)
+        low, high = ends_of(predicted[0].time_s, predicted[0])
+        lines = ['kind = "two_tier_ring"', number("in_node_s", A, (A * low, A * high))]
+        if B > 0.0:
+            low, high = ends_of(rest_s, predicted[-1])
+        lines.append(number("across_nodes_s", B, (B * low, B * high) if B > 0.0 else None))
+    else:
+        steps = 2.0 * (last.devices - 1)
+        bytes_s = min(T, steps / last.devices * gradient_bytes / last.bus_bandwidth_bytes_per_s)
+        bandwidth, latency_s = steps / last.devices * gradient_bytes / bytes_s, (T - bytes_s) / steps
+        by_latency = bytes_s < 0.5 * T
+        low, high = ends_of(T - bytes_s if by_latency else bytes_s, predicted[-1])
+        lines = [
+            'kind = "ring"',
+            number("latency_s", latency_s, (latency_s * low, latency_s * high) if by_latency else None),
+            number("bandwidth_bytes_per_s", bandwidth, None if by_latency else (bandwidth / high, bandwidth / low)),
+        ]
+    where = " and ".join(f"{one.devices} devices on {one.nodes} node{'s' if one.nodes > 1 else ''}" for one in large)
+    head = [
+        f"# Delta(P) of {_safe(fit.series.name)}, for a gradient of {gradient_bytes:.10g} bytes: agrees with the fit there, on",
+        f"# {where}. Paste it into a scenario; another gradient needs another table.",
+        "[reduce]",
+    ]
+    _written(path, "\n".join([*head, *lines, ""]))
+
+
+def _written(path: Path, text: str) -> None:
     try:
         write_text(path, text)
     except OSError as error:
