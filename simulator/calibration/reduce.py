@@ -31,6 +31,7 @@ UNTOUCHED = 1e-6
 
 LARGEST_DEFAULT_BYTES = 2.0**34
 HALF_REACH, HALF_POINTS = 16.0, 121
+CHUNK, MOST_WANTED = 200, 100
 MOST_CANDIDATE_SIZES, MOST_CANDIDATE_PLACEMENTS = 32, 6
 
 
@@ -166,8 +167,8 @@ class ReduceFit:
                 raise ValueError(f"targets must have {rule}, got {(size_bytes, devices, nodes)}")
         if not targets:
             return ()
-        predicted = self.mixture(targets)
-        low, middle, high = (np.exp(predicted.quantile(q)) for q in (0.05, 0.5, 0.95))
+        chunks = [self.mixture(targets[i : i + CHUNK]) for i in range(0, len(targets), CHUNK)]
+        low, middle, high = (np.exp(np.concatenate([one.quantile(q) for one in chunks])) for q in (0.05, 0.5, 0.95))
         alone = np.exp(self.best.law.log_time(self.best.fit.estimates, *_places(targets)))
         return tuple(
             ReducePrediction(
@@ -251,9 +252,11 @@ class ReduceFit:
         Parameters
         ----------
         targets : sequence of (float, int, int), optional
-            Whose intervals should get narrower; by default `default_targets`.
+            Whose intervals should get narrower, a hundred evenly picked of more; by default `default_targets`.
         """
         wanted = list(targets) if targets else self.default_targets()
+        if len(wanted) > MOST_WANTED:
+            wanted = [wanted[i] for i in np.unique(np.linspace(0, len(wanted) - 1, MOST_WANTED).astype(int))]
         candidates = self._candidates(wanted)
         found = self._departures([*wanted, *candidates])
         t = len(wanted)
@@ -271,7 +274,7 @@ class ReduceFit:
     def default_targets(self) -> list[tuple[float, int, int]]:
         """Return what to predict where nothing is asked, all from the placement with the most devices.
 
-        The middle of the widest gap, twice the largest size (up to 16 GiB), and the largest size on twice the devices and nodes.
+        The middle of the widest gap, twice the largest size (up to 16 GiB), and the largest on twice the devices and nodes.
         """
         sizes, (devices, nodes) = self.series.sizes, self.series.placements[-1]
         targets = [(sizes[-1], 2 * devices, 2 * nodes)]

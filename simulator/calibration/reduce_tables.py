@@ -308,7 +308,7 @@ def _row_by_device(row: Mapping[str, Any]) -> _Row:
             size_bytes=row["size_bytes"],
             devices=row["n_gpus"],
             nodes=row["n_nodes"],
-            time_s=1e-6 * row["time_us"],
+            time_s=row["time_us"] / 1e6,
             error_relative=(row["std_us"] or 0.0) / row["time_us"],
         ),
     )
@@ -321,7 +321,7 @@ def _row_by_system(row: Mapping[str, Any]) -> _Row:
         fabric="",
         software=row["algo"] or "",
         point=ReducePoint(
-            size_bytes=row["payload_bytes"], devices=row["gpus"], nodes=row["nodes"], time_s=1e-6 * row["time_us"]
+            size_bytes=row["payload_bytes"], devices=row["gpus"], nodes=row["nodes"], time_s=row["time_us"] / 1e6
         ),
     )
 
@@ -433,7 +433,7 @@ def _result(cells: Mapping[str, str], P: int, N: int, system: str, rows: list[_R
         return
     time_us = Column(above=0.0, most=1e12).value(cells["time"])
     _must_be_an_all_reduce(cells, P)
-    point = ReducePoint(size_bytes=size, devices=P, nodes=N, time_s=1e-6 * time_us)
+    point = ReducePoint(size_bytes=size, devices=P, nodes=N, time_s=time_us / 1e6)
     rows.append(_Row(system=system, fabric="", software="", point=point))
 
 
