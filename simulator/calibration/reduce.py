@@ -16,7 +16,7 @@ import numpy as np
 from simulator.calibration.departure import Mixture
 from simulator.calibration.reduce_departure import Departure, departures, mixture, shares
 from simulator.calibration.reduce_laws import NAMES, REDUCE_LAWS, Places, ReduceLawFit, fit_reduce_law
-from simulator.calibration.reduce_tables import ReduceSeries, as_arrays
+from simulator.calibration.reduce_series import ReduceSeries, as_arrays
 from simulator.errors import FitError
 from simulator.quantities import FloatArray
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simulator.calibration.least_squares import LeastSquaresFit, least_squares_fit
-from simulator.calibration.reduce_tables import ReduceSeries, as_arrays
+from simulator.calibration.reduce_series import ReduceSeries, as_arrays
 from simulator.quantities import FloatArray
 
 __all__ = ["NAMES", "REDUCE_LAWS", "Places", "ReduceLaw", "ReduceLawFit", "fit_reduce_law", "law_jacobian"]

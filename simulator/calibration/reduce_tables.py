@@ -1,30 +1,30 @@
-"""Tables of measured all-reduce times in: two CSV headers and the logs of nccl-tests; rows joined to series, faults named."""
+"""Files of measured all-reduce times in: two CSV headers, or a log of nccl-tests; rows joined to series, faults named."""
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from simulator.calibration.nccl_logs import (
+    BYTES,
+    MICROSECONDS,
+    NO_TIME,
+    ONE_DEVICE,
+    OTHER_COLLECTIVE,
+    log_lines,
+    points_of_log,
+)
+from simulator.calibration.reduce_series import ReducePoint, ReduceSeries
 from simulator.errors import Fault, FitError, ScenarioError
-from simulator.messages import did_you_mean, shown
-from simulator.quantities import FloatArray
-from simulator.tables import LARGEST_TABLE_BYTES, MOST_FAULTS, Column, read_header, read_rows
+from simulator.messages import did_you_mean
+from simulator.tables import Column, read_header, read_rows
 
-__all__ = ["ReducePoint", "ReduceSeries", "ReduceTable", "chosen_system", "read_reduce", "read_reduce_targets"]
+__all__ = ["ReduceTable", "chosen_system", "read_reduce", "read_reduce_targets"]
 
-MOST_POINTS = 1_000
-"""Different (size, devices, nodes) of a series: the fit inverts matrices of that size."""
-
-LARGEST_BYTES = 1e15
-BYTES = Column(above=0.0, most=LARGEST_BYTES)
-MICROSECONDS = Column(empty=True, above=0.0, most=1e12)
 DEVICES = Column(kind="whole", least=1, most=2**24)
 WORDS = Column(kind="text", empty=True)
 SOME_WORDS = Column(kind="text", needed=False, empty=True)
@@ -61,99 +61,6 @@ TARGETS = (
 IN_SWITCH = re.compile(r"\b(nvls\w*|sharp|collnet\w*|in-switch)\b", re.IGNORECASE)
 SWITCHED_OFF = re.compile(r"\b(off|disabled|no|without)\b", re.IGNORECASE)
 
-NO_TIME = "no time (row)"
-ONE_DEVICE = "one device has nothing to reduce (row)"
-NO_BYTES = "no bytes (row)"
-OTHER_COLLECTIVE = "not an all-reduce (row)"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReducePoint:
-    """One measured all-reduce.
-
-    Parameters
-    ----------
-    size_bytes : float
-        Bytes that each device contributes, > 0.
-    devices, nodes : int
-        P >= 2 and the nodes that they are spread over, 1 to P.
-    time_s : float
-        Seconds, > 0.
-    error_relative : float
-        Standard error of the time, relative to it; 0 where nothing is known.
-    """
-
-    size_bytes: float
-    devices: int
-    nodes: int
-    time_s: float
-    error_relative: float = 0.0
-
-    @property
-    def bus_bandwidth_bytes_per_s(self) -> float:
-        """Bytes over time, times 2 (P-1)/P: what a ring sends over each link."""
-        return self.size_bytes / self.time_s * 2.0 * (self.devices - 1) / self.devices
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReduceSeries:
-    """All-reduce times of one system: same devices, fabric and software, several sizes or numbers of devices.
-
-    Parameters
-    ----------
-    name : str
-        What it is called.
-    points : tuple of ReducePoint
-        In the order of nodes, devices, size; each combination once.
-    in_switch : bool
-        Whether the switch adds up the contributions: every device sends them once instead of 2 (P-1)/P times.
-    """
-
-    name: str
-    points: tuple[ReducePoint, ...]
-    in_switch: bool = False
-
-    def __post_init__(self) -> None:
-        if len(self.points) < 2:
-            raise FitError(f"{self.name}: must have at least two measured (size, devices, nodes), got {len(self.points)}")
-        if len(self.points) > MOST_POINTS:
-            raise FitError(
-                f"{self.name}: must have at most {MOST_POINTS} different (size, devices, nodes), got {len(self.points)}"
-            )
-
-    @classmethod
-    def of(cls, name: str, points: Iterable[ReducePoint], *, in_switch: bool = False) -> ReduceSeries:
-        """Sort points and join those of the same size, devices and nodes to their mean."""
-        grouped: dict[tuple[int, int, float], list[ReducePoint]] = {}
-        for point in points:
-            grouped.setdefault((point.nodes, point.devices, point.size_bytes), []).append(point)
-        return cls(name=name, points=tuple(_joined(grouped[key]) for key in sorted(grouped)), in_switch=in_switch)
-
-    def without(self, points: Iterable[ReducePoint]) -> ReduceSeries:
-        """Return the series without some of its points, as if they had never been measured."""
-        left_out = set(points)
-        return ReduceSeries(name=self.name, points=tuple(p for p in self.points if p not in left_out), in_switch=self.in_switch)
-
-    @property
-    def sizes(self) -> tuple[float, ...]:
-        """The sizes measured, bytes, increasing."""
-        return tuple(sorted({point.size_bytes for point in self.points}))
-
-    @property
-    def device_counts(self) -> tuple[int, ...]:
-        """The numbers of devices measured, increasing."""
-        return tuple(sorted({point.devices for point in self.points}))
-
-    @property
-    def placements(self) -> tuple[tuple[int, int], ...]:
-        """The (devices, nodes) measured, increasing."""
-        return tuple(sorted({(point.devices, point.nodes) for point in self.points}))
-
-    @property
-    def tiers(self) -> tuple[bool, bool]:
-        """Whether anything was measured inside a node, and across nodes."""
-        return any(point.nodes == 1 for point in self.points), any(point.nodes > 1 for point in self.points)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReduceTable:
@@ -169,33 +76,6 @@ class ReduceTable:
 
     series: tuple[ReduceSeries, ...]
     skipped: Mapping[str, int]
-
-
-def _joined(points: Sequence[ReducePoint]) -> ReducePoint:
-    """Join repeated measurements to their mean time."""
-    first = points[0]
-    if len(points) == 1:
-        return first
-    times = np.array([point.time_s for point in points])
-    mean = float(times.mean())
-    spread = float(times.std(ddof=1)) / mean / math.sqrt(len(points))
-    own = float(np.sqrt(np.mean([point.error_relative**2 for point in points]) / len(points)))
-    return ReducePoint(
-        size_bytes=first.size_bytes,
-        devices=first.devices,
-        nodes=first.nodes,
-        time_s=mean,
-        error_relative=max(spread, own),
-    )
-
-
-def as_arrays(points: Sequence[ReducePoint]) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return sizes in bytes, devices and nodes, each of shape (n,)."""
-    return (
-        np.array([point.size_bytes for point in points], dtype=np.float64),
-        np.array([point.devices for point in points], dtype=np.float64),
-        np.array([point.nodes for point in points], dtype=np.float64),
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,8 +125,9 @@ def read_reduce(
         If no series is left.
     """
     called = name or str(path)
-    if (lines := _log_lines(path)) is not None:
-        rows, skipped = _rows_of_log(lines, called, path.stem, devices, nodes)
+    if (lines := log_lines(path)) is not None:
+        points, skipped = points_of_log(lines, called, devices, nodes)
+        rows = [_Row(system=path.stem, fabric="", software="", point=point) for point in points]
     else:
         if devices is not None or nodes is not None:
             raise FitError(f"{called}: --devices and --nodes are for logs; this table says itself how many there were")
@@ -350,106 +231,6 @@ def _grouped(rows: Sequence[_Row], link: float | None) -> list[tuple[str, bool, 
                 named = bool(IN_SWITCH.search(said)) and not SWITCHED_OFF.search(said)
                 found.append((f"{label}, {software}" if software else label, fast or named, points))
     return found
-
-
-PREFIX = re.compile(r"^\[\d+,\d+\]<std(?:out|err)>:\s?")
-HEADER = re.compile(r"^#\s+size\s+count\s+type\b")
-RESULT = re.compile(r"^\s*\d+\s+\d+\s+[a-z]\w*\s+\S+\s")
-RANK = re.compile(r"^#\s+Rank\s+(\d+)\b.*?\bon\s+(\S+)\s+device\b")
-COLUMNS_OF_LOG = ("size", "count", "type", "redop", "root", "time", "algbw", "busbw")
-
-
-def _log_lines(path: Path) -> list[str] | None:
-    """Return the lines of a log of nccl-tests; None where the file is something else, or cannot be read."""
-    try:
-        if not path.is_file() or path.stat().st_size > LARGEST_TABLE_BYTES:
-            return None
-        text = path.read_bytes().decode("utf-8-sig")
-    except (OSError, ValueError):  # the reader of tables says what is wrong
-        return None
-    lines = [PREFIX.sub("", line) for line in text.splitlines()]
-    return lines if any(HEADER.match(line) or RESULT.match(line) for line in lines) else None
-
-
-def _rows_of_log(
-    lines: Sequence[str], called: str, system: str, devices: int | None, nodes: int | None
-) -> tuple[list[_Row], Counter[str]]:
-    """Read the out-of-place column of a log, run by run: each run lists its ranks, then its results."""
-    skipped: Counter[str] = Counter()
-    rows: list[_Row] = []
-    faults: list[Fault] = []
-    columns: Sequence[str] = COLUMNS_OF_LOG
-    ranks: dict[int, str] = {}
-    for number, line in enumerate(lines, 1):
-        if "Using devices" in line:
-            ranks = {}
-        elif rank := RANK.match(line):
-            ranks[int(rank[1])] = rank[2]
-        elif HEADER.match(line):
-            columns = line.lstrip("# ").split()
-        elif RESULT.match(line):
-            try:
-                P = _one_of("devices", devices, len(ranks) or None)
-                N = _one_of("nodes", nodes, len(set(ranks.values())) or None)
-                cells = list(zip(columns, line.split(), strict=False))
-                out_of_place = dict(reversed(cells))  # a log names its columns twice: the first ones count
-                _result(out_of_place, P, N, system, rows, skipped)
-            except ValueError as error:
-                faults.append(Fault(called, f"line {number}", str(error)))
-    if len(faults) > MOST_FAULTS:
-        faults = [*faults[:MOST_FAULTS], Fault(called, "", f"and {len(faults) - MOST_FAULTS} more faults")]
-    if faults:
-        raise ScenarioError(faults)
-    return rows, skipped
-
-
-def _one_of(what: str, given: int | None, listed: int | None) -> int:
-    if given is not None and listed is not None and given != listed:
-        raise ValueError(f"--{what} must be what the log lists, {listed}, got {given}")
-    if given is None and listed is None:
-        raise ValueError(f"the log does not list its ranks: say how many {what} there were with --{what}")
-    return int(given or listed or 0)
-
-
-def _result(cells: Mapping[str, str], P: int, N: int, system: str, rows: list[_Row], skipped: Counter[str]) -> None:
-    """Take one line of results; ValueError with the rule that it breaks."""
-    if P < 1 or not 1 <= N <= P:
-        raise ValueError(f"must be run on devices >= 1 and nodes from 1 to devices, got {P} and {N}")
-    missing = [name for name in ("size", "time") if name not in cells]
-    if missing:
-        raise ValueError(f"must have the columns {', '.join(COLUMNS_OF_LOG)}, {missing[0]} is missing")
-    size = BYTES.value(cells["size"]) if float(cells["size"]) else 0.0
-    if cells.get("redop", "sum").lower() in ("none", "n/a"):
-        skipped[OTHER_COLLECTIVE] += 1
-        return
-    if not size:
-        skipped[NO_BYTES] += 1
-        return
-    if cells["time"].lower() in ("n/a", "-"):
-        skipped[NO_TIME] += 1
-        return
-    if P == 1:
-        skipped[ONE_DEVICE] += 1
-        return
-    time_us = Column(above=0.0, most=1e12).value(cells["time"])
-    _must_be_an_all_reduce(cells, P)
-    point = ReducePoint(size_bytes=size, devices=P, nodes=N, time_s=time_us / 1e6)
-    rows.append(_Row(system=system, fabric="", software="", point=point))
-
-
-def _must_be_an_all_reduce(cells: Mapping[str, str], P: int) -> None:
-    """Refuse results whose two bandwidths are not those of an all-reduce of P devices: bus/algorithm = 2 (P-1)/P.
-
-    Both are printed with two decimals at least: only where that leaves 1 % of doubt is it said.
-    """
-    try:
-        algorithm, bus = float(cells["algbw"]), float(cells["busbw"])
-    except (KeyError, ValueError):
-        return
-    factor = 2.0 * (P - 1) / P
-    if algorithm >= 1.0 and math.isfinite(bus) and abs(bus / algorithm - factor) > 0.02 * factor:
-        found = f"busbw/algbw must be 2 (P-1)/P = {factor:.4g} for an all-reduce of {P} devices"
-        raise ValueError(f"{found}, got {shown(f'{bus / algorithm:.4g}')}")
 
 
 def read_reduce_targets(path: Path) -> tuple[tuple[float, int, int], ...]:

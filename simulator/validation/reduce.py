@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from simulator.calibration.reduce import fit_reduce
-from simulator.calibration.reduce_tables import ReducePoint, ReduceSeries, ReduceTable, read_reduce
+from simulator.calibration.reduce_series import ReducePoint, ReduceSeries
+from simulator.calibration.reduce_tables import ReduceTable, read_reduce
 from simulator.validation.rows import Prediction, Validation
 
 __all__ = ["MEDIAN_TOLERANCES", "SHIPPED_TABLES", "validate_reduce", "validate_reduce_tables"]

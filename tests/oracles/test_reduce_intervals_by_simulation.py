@@ -8,7 +8,7 @@ import pytest
 from simulator.calibration.reduce import fit_reduce
 from simulator.calibration.reduce_departure import GRID, LOG_WEIGHTS, departures, lone_variance, prior_covariance
 from simulator.calibration.reduce_laws import REDUCE_LAWS, TIME_PRIORS, Places, fit_reduce_law
-from simulator.calibration.reduce_tables import ReducePoint, ReduceSeries, as_arrays
+from simulator.calibration.reduce_series import ReducePoint, ReduceSeries, as_arrays
 
 SIZES = tuple(4.0**i for i in range(6, 16))
 PLACES = ((2, 1), (4, 1), (8, 1), (16, 2), (32, 4))

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.calibration.reduce import fit_reduce
-from simulator.calibration.reduce_tables import ReducePoint, ReduceSeries
+from simulator.calibration.reduce_series import ReducePoint, ReduceSeries
 
 PLACES = ((2, 1), (4, 1), (8, 1), (16, 2), (32, 4))
 POINTS = st.lists(

@@ -11,7 +11,7 @@ import pytest
 
 from simulator.calibration.reduce import ReduceFit, as_keys, fit_reduce
 from simulator.calibration.reduce_laws import NAMES, REDUCE_LAWS, fit_reduce_law
-from simulator.calibration.reduce_tables import ReducePoint, ReduceSeries
+from simulator.calibration.reduce_series import ReducePoint, ReduceSeries
 from simulator.errors import FitError
 from simulator.network.laws import RingReduce, TwoTierRingReduce
 from tests.support import SCENARIO, assert_sound, changed, command, written

@@ -7,14 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from simulator.calibration.reduce_tables import (
-    MOST_POINTS,
-    ReducePoint,
-    ReduceSeries,
-    chosen_system,
-    read_reduce,
-    read_reduce_targets,
-)
+from simulator.calibration.reduce_series import MOST_POINTS, ReducePoint, ReduceSeries
+from simulator.calibration.reduce_tables import chosen_system, read_reduce, read_reduce_targets
 from simulator.errors import FitError, ScenarioError
 from tests.support import written
 
