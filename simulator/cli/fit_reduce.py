@@ -249,12 +249,13 @@ def _answer(key: dict[str, Any]) -> str:
         gets = f"{figure_value('x_bytes_per_s', one['bus_bandwidth_bytes_per_s'])} {where} ({one['devices']} devices)"
         half = one["half_size_bytes"]
         said.append(gets if half is None else f"{gets}, half of it from {figure_value('x_bytes', half)}")
-    answer = f"a large message gets a bus bandwidth of {'; '.join(said)}"
+    size = figure_value("x_bytes", key["size_bytes_range"][1])
+    answer = f"a message of {size} gets a bus bandwidth of {'; '.join(said)}"
     latency_s = key["model"]["parameters"]["latency_s"]
     if latency_s is None:
         return answer
     if "latency_s" in key["unidentified"]:
-        return f"{answer}; the latency per step cannot be told apart from the constant with what was measured"
+        return f"{answer}; the latency per step is not identified by what was measured"
     return f"{answer}; {seconds(latency_s)} of latency per step"
 
 
