@@ -1,9 +1,9 @@
 """Max-min fair rates, compiled and confined to the flows that an arrival or departure touches.
 
 An allocation is max-min fair if and only if every flow has a bottleneck: a full link on which no flow is faster. So it is
-enough to solve for the flows whose bottleneck was disturbed, with the others' rates held, and to look at the links
-that these flows use: a held flow there that is faster than a flow that the link limits, or that lost its bottleneck, joins, and the solution is
-repeated. What never joins still has its bottleneck, so the result is that of a solution of the whole.
+enough to solve for the flows whose bottleneck was disturbed, with the others' rates held, and to look at the links that
+these flows use: a held flow there that is faster than a flow that the link limits, or that lost its bottleneck, joins, and
+the solution is repeated. What never joins still has its bottleneck, so the result is that of a solution of the whole.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from simulator.network.collectives import COLLECTIVES, parameter_server
 from simulator.network.fabric import Job, movement, run_jobs
 from simulator.network.flows import Protocol
 from simulator.network.graphs import from_routes
+from simulator.network.programs import placed
 from simulator.network.results import NetworkResult
 from simulator.network.schedules import Schedule, one_sided
 from simulator.network.topologies import Topology, star, xgft
@@ -152,6 +153,10 @@ def _case(row: Mapping[str, Any]) -> NetworkCase:
         )
     else:
         jobs = tuple(_job(job) for job in _list("spec", "jobs", spec["jobs"]))
+    for job in jobs:
+        placed(topology, job.schedule, job.hosts)
+    if messages:
+        topology.routes(table[:, 1], table[:, 2])
     _check_results(results, jobs, messages)
     return NetworkCase(row=row, topology=topology, jobs=jobs, messages_only=messages, results=results)
 

@@ -125,7 +125,10 @@ def test_switches_that_reduce_take_one_stream() -> None:
             "recursive_doubling needs a power of two of ranks, got 6; take 4 or 8 ranks, or ring, tree or",
         ),
         (lambda: halving_doubling(12, M), "halving_doubling_near needs a power of two of ranks, got 12; take 8 or 16 ranks"),
-        (lambda: COLLECTIVES["recursive_doubling"].time_s(3, M, latency_s=0, bandwidth_bytes_per_s=1), "recursive_doubling needs"),
+        (
+            lambda: COLLECTIVES["recursive_doubling"].time_s(3, M, latency_s=0, bandwidth_bytes_per_s=1),
+            "recursive_doubling needs",
+        ),
         (lambda: ring(0, M), "ranks must be a whole number >= 1, got 0"),
         (lambda: ring(4, -1), "gradient_bytes must be finite and >= 0, got -1"),
         (lambda: parameter_server(4, M, servers=0), "servers must be a whole number >= 1, got 0"),

@@ -22,7 +22,8 @@ def tree(down: list[int], up: list[int]) -> Topology:
 def by_definition(down: list[int], up: list[int], source: int, destination: int) -> list[tuple[str, str]]:
     """Walk D-mod-K node by node: a node is (level, host // (m_1..m_l), parents chosen so far)."""
     below = [int(np.prod(down[:level])) for level in range(len(down) + 1)]
-    level, chosen = 0, ()
+    level = 0
+    chosen: tuple[int, ...] = ()
     way: list[tuple[str, str]] = []
 
     def node(level: int, host: int, numbers: tuple[int, ...]) -> str:
@@ -72,7 +73,7 @@ def test_paths_within_a_leaf_a_pod_and_across_pods_have_two_four_and_six_links()
 def test_host_and_upper_links_have_their_own_figures() -> None:
     found = tree([4, 4], [1, 2])
     graph = found.graph()
-    assert graph["host 5"]["switch 1.1"][0]["bandwidth_bytes_per_s"] == 1e9
+    assert graph.get_edge_data("host 5", "switch 1.1", 0)["bandwidth_bytes_per_s"] == 1e9
     assert {data["latency_s"] for _, head, data in graph.edges(data=True) if head.startswith("switch 2")} == {2e-6}
     stages = xgft(
         [2, 2, 2], [1, 1, 1], host_bandwidth_bytes_per_s=1.0, upper_bandwidth_bytes_per_s=[2.0, 3.0], upper_latency_s=[0.1, 0.2]
@@ -81,7 +82,7 @@ def test_host_and_upper_links_have_their_own_figures() -> None:
 
 
 def test_a_graph_of_cables_routes_by_fewest_links() -> None:
-    graph = nx.Graph()
+    graph: nx.Graph[str] = nx.Graph()
     for a, b in (("a", "s"), ("b", "s"), ("s", "t"), ("t", "c")):
         graph.add_edge(a, b, bandwidth_bytes_per_s=1e9, latency_s=1e-6)
     found = from_graph(graph, ["a", "b", "c"])
