@@ -15,6 +15,7 @@ from simulator.cli.fit import updates as fit_updates
 from simulator.cli.fit_reduce import reduce as fit_reduce
 from simulator.cli.how_long import explain, optimum, plot, run, scale
 from simulator.cli.later import LATER
+from simulator.cli.network import network
 from simulator.cli.shelves import profiles, scenarios, show
 from simulator.cli.validate import validate
 from simulator.cli.version import version
@@ -44,6 +45,7 @@ for command in (run, optimum, scale, explain, plot):
     app.command(command, group=HOW_LONG)
 for name, (group, function) in LATER.items():
     app.command(function, name=name, group=GROUPS[group])
+app.command(network, group=GROUPS["network"])
 fits = App(name="fit", help="Fit a law to measurements.", group=GROUPS["measure"], help_format="plaintext")
 fits.command(fit_updates, name="updates")
 fits.command(fit_reduce, name="reduce")

@@ -37,7 +37,14 @@ WIDTH = 110
 OWN_FILES = (
     *("run.json", "wall_clock.json", "rows.csv", "batch.csv", "scaling.csv", "summary.csv"),
     *("predictions.csv", "points.csv", "curve.csv"),
-    *("figure_time_to_converge.png", "figure_update.png", "figure_scaling.png", "figure_updates.png"),
+    *(
+        "figure_time_to_converge.png",
+        "figure_update.png",
+        "figure_scaling.png",
+        "figure_updates.png",
+        "figure_network.png",
+        "links.csv",
+    ),
 )
 
 

@@ -14,8 +14,8 @@ from simulator.compute import KneeCompute
 from simulator.errors import (
     ExtrapolationWarning,
     Fault,
-    NotInThisVersionError,
     ScenarioError,
+    TopologyError,
     UnverifiedWarning,
 )
 from simulator.messages import did_you_mean
@@ -100,8 +100,6 @@ class Case:
         ------
         ScenarioError
             If a section that every verb needs is missing.
-        NotInThisVersionError
-            If Delta is to come from a network.
         """
         sections = scenario.sections
         index, chosen = _workload(scenario, workload)
@@ -268,15 +266,15 @@ def _reduce(scenario: Scenario, index: int, at_hand: int, per_learner: int, per_
     workload = sections.workload[index]
     if sections.reduce is None:
         if sections.network is not None:
-            raise NotInThisVersionError(_fabric_text(scenario))
+            return _fabric(scenario, index, at_hand, per_learner)
         if at_hand > 1:
-            kinds = "none, constant, linear, node_log, two_tier_ring, ring"
+            kinds = "none, constant, linear, node_log, two_tier_ring, ring, fabric"
             rule = f"is missing: {at_hand} learners need it; write [reduce] with kind = one of {kinds}"
             raise ScenarioError([Fault(scenario.name, "reduce", rule)])
         return NoReduce()
     law: Any = sections.reduce.law
     if isinstance(law, FabricReduce):
-        raise NotInThisVersionError(_fabric_text(scenario))
+        return _fabric(scenario, index, at_hand, per_learner)
     own = {field.name for field in dataclasses.fields(law)}
     context: dict[str, float] = {}
     if "gradient_bytes" in own:
@@ -291,8 +289,33 @@ def _reduce(scenario: Scenario, index: int, at_hand: int, per_learner: int, per_
     return result
 
 
-def _fabric_text(scenario: Scenario) -> str:
-    return (
-        f"{scenario.name}: reduce.kind: 'fabric' is valid, but this version cannot compute Delta from a [network] yet; use "
-        "constant, linear, node_log, two_tier_ring or ring"
+def _fabric(scenario: Scenario, index: int, at_hand: int, per_learner: int) -> ReduceModel:
+    """Return Delta(P) from [network]; the topology is built now, so that what it cannot hold is said before anything is run."""
+    from simulator.network.cluster_network import topology_of
+    from simulator.scenarios.fabrics import delta_of, network_of
+
+    section, seed = scenario.sections.network, scenario.sections.seed
+    assert section is not None
+    gradient_bytes = scenario.sections.workload[index].gradient_bytes
+    if gradient_bytes is None:
+        raise ScenarioError([Fault(scenario.name, f"workload[{index}].gradient_bytes", "is missing: [network] carries them")])
+    network = network_of(
+        section,
+        file=scenario.name,
+        folder=scenario.folder,
+        profile_folders=scenario.profile_folders,
+        node=scenario.node,
+        accelerators=at_hand * per_learner,
+        seed=seed,
     )
+    delta = delta_of(
+        section, network, gradient_bytes=gradient_bytes / per_learner, accelerators_per_learner=per_learner, seed=seed
+    )
+    try:
+        slots = topology_of(network).hosts // per_learner
+    except (TopologyError, ValueError) as error:
+        raise ScenarioError([Fault(scenario.name, "network", str(error))]) from None
+    if at_hand > slots:
+        rule = f"must have a host for each learner: {at_hand} learners, {slots} hosts"
+        raise ScenarioError([Fault(scenario.name, "network", rule)])
+    return delta

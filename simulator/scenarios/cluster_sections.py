@@ -149,10 +149,11 @@ class NetworkSection:
     outer: Collective | None = None
     placement: PlacementKeys = field(default_factory=lambda: PlacementKeys(kind="linear"))
     sends: Literal["rendezvous", "eager"] = "rendezvous"
+    message_overhead_s: float = 0.0
     routing: Literal["d_mod_k", "shortest_path", "hashed"] | None = None
 
     def __post_init__(self) -> None:
-        check(self, down=whole, up=whole, oversubscription=at_least_one, servers=whole)
+        check(self, down=whole, up=whole, oversubscription=at_least_one, servers=whole, message_overhead_s=non_negative)
         if len(self.down) != len(self.up):
             raise ValueError(f"up must have as many levels as down, got {len(self.up)} and {len(self.down)}")
         if self.topology == "xgft" and not self.down:

@@ -9,7 +9,6 @@ from typing import Any
 
 from simulator.errors import (
     NoEffectWarning,
-    NotInThisVersionError,
     NoUncertaintyWarning,
     ScenarioError,
     SimulatorError,
@@ -17,6 +16,7 @@ from simulator.errors import (
 )
 from simulator.loading import Provenance, quantity, values_of
 from simulator.scenarios.cases import Case
+from simulator.scenarios.cluster_sections import FabricReduce
 from simulator.scenarios.resolve import Scenario
 from simulator.uncertainty import Interval, extrapolation_sd, interval90, parameter_sd
 
@@ -86,10 +86,12 @@ def keys_without_effect(scenario: Scenario, case_of: CaseOf, outcome: Outcome, u
         it both leave the outcome as it was.
     """
     base = outcome(case_of(scenario))
-    sections = [section for section in SHARED_SECTIONS if section != "network" and section not in untouched]
+    reduce = scenario.sections.reduce
+    read = reduce is None or isinstance(reduce.law, FabricReduce)
+    sections = [section for section in SHARED_SECTIONS if section not in untouched and (read or section != "network")]
     dead: list[str] = []
-    if scenario.tree.get("network") is not None:
-        dead.append("network")  # a [network] that is read raises NotInThisVersionError before this
+    if scenario.tree.get("network") is not None and not read:
+        dead.append("network")
     cost = scenario.sections.cost
     if cost is not None and cost.usd_per_node_hour is None and "cost" in sections:
         dead.append("cost")
@@ -211,7 +213,7 @@ def converge_interval90(
 def _is_of(path: str, case: Case) -> bool:
     """Whether a key can matter to the case: of its own workload, or of a shared section."""
     root = path.split(".")[0]
-    return root == f"workload[{case.workload_index}]" or root in ("cluster", "reduce", "cross_validation", "cost")
+    return root == f"workload[{case.workload_index}]" or root in ("cluster", "reduce", "network", "cross_validation", "cost")
 
 
 def _ends(
@@ -227,6 +229,6 @@ def _ends(
                 warnings.simplefilter("ignore")
                 model = case_of(scenario.with_value(path, end)).model
                 ends[i] = float(model.converge_time_s(M, P))
-        except (SimulatorError, NotInThisVersionError, ValueError, KeyError):
+        except (SimulatorError, ValueError, KeyError):
             continue
     return ends[0], ends[1]

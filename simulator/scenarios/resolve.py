@@ -54,6 +54,8 @@ class Scenario:
         Source and range of each value of `tree`, by dotted key.
     own_keys : frozenset of str
         Dotted keys that the scenario file itself gives (not a profile).
+    profile_folders : tuple of Path
+        Folders of the file's own profiles.
     node, accelerator : optional
         Profiles of the cluster, where there is one, with `hardware_records`.
     option : str, optional
@@ -70,6 +72,7 @@ class Scenario:
     accelerator: Accelerator | None = None
     hardware_records: Mapping[str, Provenance]
     option: str | None = None
+    profile_folders: tuple[Path, ...] = ()
 
     def resolved(self) -> dict[str, Any]:
         """Return what the answer was computed from: the scenario with its profiles laid in, and the hardware."""
@@ -174,6 +177,7 @@ def _checked(file: str, folder: Path, tree: Table, records: dict[str, Provenance
         node=node,
         accelerator=accelerator,
         hardware_records=hardware_records,
+        profile_folders=tuple(folders),
     )
     faults += broken_rules(scenario)
     if faults:

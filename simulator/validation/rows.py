@@ -74,7 +74,7 @@ class Prediction:
 
     def row(self) -> dict[str, Any]:
         """Return the row of the table; the tolerance is in it where the case names one."""
-        judged = {} if self.tolerance is None else {"tolerance": self.tolerance, "within": self.within}
+        judged = {} if self.tolerance is None else {"tol": self.tolerance, "within": self.within}
         return {
             "case": self.case,
             "group": self.group,
