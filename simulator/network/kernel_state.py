@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
@@ -21,9 +24,21 @@ def compiled(function: F) -> F:
     """Compile a function with numba; the machine code is kept for the next process where a folder can be written."""
     njit = importlib.import_module("numba").njit
     try:
-        return cast(F, njit(cache=True, error_model="numpy")(function))
+        made = njit(cache=True, error_model="numpy")(function)
     except RuntimeError:  # neither the package nor the user's cache can be written
         return cast(F, njit(error_model="numpy")(function))
+    # numba looks at the file of the function alone; ours call each other across files, so all of them count.
+    file = made._cache._cache_file
+    file._source_stamp = (*file._source_stamp, _kernel_stamp())
+    return cast(F, made)
+
+
+@cache
+def _kernel_stamp() -> str:
+    """Return a digest of the sources of all kernels."""
+    here = Path(__file__).parent
+    sources = sorted(here.glob("*_kernel.py")) + [Path(__file__)]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
 
 
 # Places in State.number and State.clock.
