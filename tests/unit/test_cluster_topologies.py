@@ -10,7 +10,8 @@ from simulator.network.cluster_topologies import fat_tree, leaf_spine, ring
 from simulator.network.fat_tree_shapes import fat_tree_shape
 from simulator.network.links import Link
 from simulator.network.node_fabrics import nodes_on, rails
-from simulator.network.topologies import Topology, from_routes, star, xgft
+from simulator.network.routing import ListedRoutes
+from simulator.network.topologies import Topology, star, xgft
 from simulator.network.trunked_trees import hashed, trunked_tree
 
 SLOW, FAST, INNER = (Link(bandwidth_bytes_per_s=b, latency_s=s) for b, s in ((1e9, 1e-6), (4e9, 2e-6), (50e9, 0.5e-6)))
@@ -248,7 +249,11 @@ def test_every_message_of_nodes() -> None:
         rails([star(2, bandwidth_bytes_per_s=1), star(3, bandwidth_bytes_per_s=1)], accelerators_per_node=2, inner_link=INNER)
     with pytest.raises(TopologyError, match=r"rails must all have one host for each node, got \[\]"):
         rails([], accelerators_per_node=2, inner_link=INNER)
-    listed = from_routes(2, {"a": (1.0, 0.0)}, {(0, 1): ["a"]}, name="what was measured")
+    one = np.ones(1)
+    routing = ListedRoutes(listed={(0, 1): (0,)})
+    listed = Topology(
+        name="what was measured", hosts=2, bandwidth_bytes_per_s=one, latency_s=one, names=("a",), routing=routing
+    )
     with pytest.raises(
         TopologyError, match=r"the network must say which nodes its links join, what was measured gives only routes"
     ):

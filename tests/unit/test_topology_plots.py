@@ -13,7 +13,8 @@ from simulator.network.cluster_topologies import fat_tree, leaf_spine, ring
 from simulator.network.layout import layout
 from simulator.network.links import Link
 from simulator.network.node_fabrics import rails
-from simulator.network.topologies import from_routes, k_ary_fat_tree, star
+from simulator.network.routing import ListedRoutes
+from simulator.network.topologies import Topology, k_ary_fat_tree, star
 from simulator.plots import plot_topology
 
 mpl.use("Agg")
@@ -131,7 +132,10 @@ def test_every_message() -> None:
         plot_topology(network, [0, 0, 0, 1.5])
     with pytest.raises(ValueError, match=r"utilisation must be from 0 to 1, got nan"):
         plot_topology(network, [0, 0, 0, np.nan])
+    one = np.ones(1)
+    routing = ListedRoutes(listed={(0, 1): (0,)})
+    measured = Topology(name="measured", hosts=2, bandwidth_bytes_per_s=one, latency_s=one, names=("a",), routing=routing)
     with pytest.raises(TopologyError, match=r"measured is given by its routes: which nodes its links join is not known"):
-        plot_topology(from_routes(2, {"a": (1.0, 0.0)}, {(0, 1): ["a"]}, name="measured"))
+        plot_topology(measured)
     with pytest.raises(ValueError, match=r"most_boxes must be a whole number >= 1, got 0"):
         layout(network, most_boxes=0)
