@@ -1,9 +1,10 @@
 """Switches and cables of fat trees against published bills of materials.
 
-DGX SuperPOD reference architectures (docs.nvidia.com/dgx-superpod: scalable-infrastructure-b200, -b300, -b300-xdr, tables of switch
-and cable counts of the compute fabric, 2025 and 2026), a public cost sheet of H100 clusters with eight separate rails
-(docs.google.com/spreadsheets/d/1Ft3RbeZ-w43kYSiLfYc1vxO41mK5lmJpcPC9GOYHAWc, 2024-08; it gives all switches together), and the k-ary
-fat trees of Al-Fares, Loukissas and Vahdat (SIGCOMM 2008): k^3/4 hosts, k^2/2 edge, k^2/2 aggregation and k^2/4 core switches.
+DGX SuperPOD reference architectures (docs.nvidia.com/dgx-superpod/reference-architecture-scalable-infrastructure-b200 and
+.../reference-architecture/scalable-infrastructure-b300, -b300-xdr, latest/dgx-superpod-architecture.html, 2025 and 2026:
+switches and cables of the compute fabric), a public cost sheet of H100 clusters with eight separate rails
+(docs.google.com/spreadsheets/d/1Ft3RbeZ-w43kYSiLfYc1vxO41mK5lmJpcPC9GOYHAWc, 2024-08; it gives all switches together), and the
+k-ary fat trees of Al-Fares, Loukissas and Vahdat (SIGCOMM 2008): k^3/4 hosts, k^2/2 edge, k^2/2 aggregation, k^2/4 core.
 """
 
 from __future__ import annotations

@@ -234,13 +234,25 @@ def test_the_bisection_of_a_fat_tree_is_half_its_hosts_over_the_oversubscription
     assert nx.maximum_flow_value(graph, "from", "to") == hosts // 2 // oversubscription
 
 
+@pytest.mark.parametrize(
+    ("hosts", "radix", "tiers"),
+    [(8, 8, None), (16, 4, None), (128, 8, None), (64, 8, 3), (32, 8, 3), (64, 16, None), (512, 64, None), (256, 16, 3)],
+)
+def test_d_mod_k_keeps_the_messages_of_a_shift_apart(hosts: int, radix: int, tiers: int | None) -> None:
+    """Zahavi's theorem (CCIT 776, 2010): on a full tree with as many cables up as down, i to i + k never share a link."""
+    tree = fat_tree(hosts, radix=radix, tiers=tiers, host_link=HOST)
+    source = np.arange(hosts)
+    for shift in range(1, hosts):
+        link = tree.routes(source, (source + shift) % hosts).link
+        assert len(np.unique(link)) == len(link)
+
+
 def test_the_hash_spreads_over_equal_paths() -> None:
-    """Eight spines with two cables each: 16 ways up, 2 cables down each; 64 * 63 pairs of other leaves. Tail 0.001 on both sides."""
+    """Eight spines with two cables each: 16 ways up, 2 cables down each; 64 * 63 pairs. Tail 0.001 on both sides."""
     fabric = leaf_spine(64, hosts_per_leaf=1, spines=8, trunk=2, host_link=HOST, upper_link=UPPER, ways="hashed", seed=11)
     again = leaf_spine(64, hosts_per_leaf=1, spines=8, trunk=2, host_link=HOST, upper_link=UPPER, ways="hashed", seed=11)
-    source, destination = (
-        end[end_other] for end, end_other in zip(pairs(fabric), [np.not_equal(*pairs(fabric))] * 2, strict=True)
-    )
+    away = np.not_equal(*pairs(fabric))
+    source, destination = (end[away] for end in pairs(fabric))
     routes = fabric.routes(source, destination)
     np.testing.assert_array_equal(routes.link, again.routes(source, destination).link)
     link = routes.link.reshape(-1, 4)

@@ -108,9 +108,9 @@ def test_every_fault_names_its_edge_or_node() -> None:
     for value in (0, -5.0, float("nan"), float("inf"), 10**400):
         (found,) = faults(edges=edge(bandwidth_bytes_per_s=value))
         assert found.startswith("edges[2] (a -- b).bandwidth_bytes_per_s: must be finite and > 0, got ")
-    for value in ("100 Gbit/s", True, None):
-        assert faults(edges=edge(bandwidth_bytes_per_s=value)) == [
-            f"edges[2] (a -- b).bandwidth_bytes_per_s: must be a number, finite and > 0, got {value!r}"
+    for other in ("100 Gbit/s", True, None):
+        assert faults(edges=edge(bandwidth_bytes_per_s=other)) == [
+            f"edges[2] (a -- b).bandwidth_bytes_per_s: must be a number, finite and > 0, got {other!r}"
         ]
     assert faults(edges=edge(latency_us=1)) == [
         "edges[2] (a -- b).latency_us: is no key of an edge; the keys are bandwidth_bytes_per_s and latency_s"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from simulator.network.cluster_topologies import fat_tree, leaf_spine
@@ -37,6 +39,10 @@ def test_without_figures_only_the_cable_counts() -> None:
     assert host_link(1e9, cable_m=0) == Link(bandwidth_bytes_per_s=1e9)
 
 
+def negative(key: str) -> Any:
+    return {key: -1.0}
+
+
 def test_every_message() -> None:
     with pytest.raises(ValueError, match=r"bandwidth_bytes_per_s must be finite and > 0, got 0"):
         Link(bandwidth_bytes_per_s=0)
@@ -46,7 +52,7 @@ def test_every_message() -> None:
         host_link(1e9, latency_kind="ping")
     for key in ("switch_latency_s", "cable_m", "latency_s"):
         with pytest.raises(ValueError, match=rf"{key} must be finite and >= 0, got -1"):
-            host_link(1e9, **{key: -1.0})
+            host_link(1e9, **negative(key))
     for key in ("switch_latency_s", "cable_m"):
         with pytest.raises(ValueError, match=rf"{key} must be finite and >= 0, got -1"):
-            tier_link(1e9, **{key: -1.0})
+            tier_link(1e9, **negative(key))

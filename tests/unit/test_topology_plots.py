@@ -36,6 +36,12 @@ def test_hosts_lie_at_the_bottom_and_switches_over_what_they_join() -> None:
     assert sorted(map(tuple, drawn.line_ends.tolist())) == [(0, 6), (1, 6), (2, 6), (3, 7), (4, 7), (5, 7), (6, 8), (7, 8)]
 
 
+def test_a_switch_with_fewer_hosts_lies_over_them() -> None:
+    """Five hosts at 0.1, 0.3 .. 0.9; the leaves over the middle of three and of two."""
+    drawn = layout(leaf_spine(5, hosts_per_leaf=3, spines=1, host_link=LINK, upper_link=LINK))
+    np.testing.assert_allclose(drawn.x[5:], [0.3, 0.8, 0.55])
+
+
 def test_few_parallel_cables_are_drawn_one_by_one_and_bend_apart() -> None:
     fabric = leaf_spine(2, hosts_per_leaf=1, spines=1, trunk=3, host_link=LINK, upper_link=LINK)
     drawn = layout(fabric)
@@ -44,7 +50,8 @@ def test_few_parallel_cables_are_drawn_one_by_one_and_bend_apart() -> None:
     assert drawn.line_cables.tolist() == [1] * 8
     for line in range(8):  # one line for both directions of a cable
         way, back = (
-            fabric.names[link].replace(" cable", " ->").split(" -> ") for link in np.flatnonzero(drawn.line_of_link == line)
+            fabric.names[link].replace(" cable", " ->").split(" -> ")
+            for link in np.flatnonzero(drawn.line_of_link == line).tolist()
         )
         assert [way[1], way[0], *way[2:]] == back
 
@@ -82,11 +89,11 @@ def test_wide_rows_are_gathered(topology: Any, row_sizes: list[list[int]]) -> No
 
 def test_a_cable_has_the_colour_of_its_busier_direction_and_the_busiest_is_named(axes: Any) -> None:
     network = star(3, bandwidth_bytes_per_s=1)
-    drawn = plot_topology(network, [0.1, 0.2, 0.3, 0.0, 0.9, 0.25], axes)
+    drawn: Any = plot_topology(network, [0.1, 0.2, 0.3, 0.0, 0.9, 0.25], axes)
     assert drawn is axes
-    values = next(c.get_array() for c in axes.collections if isinstance(c, LineCollection) and c.get_array() is not None)
-    assert values.tolist() == [0.1, 0.3, 0.9]
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["bottleneck: switch 1.0 -> host 1, 90 %"]
+    (values,) = [c.get_array() for c in axes.collections if isinstance(c, LineCollection) and c.get_array() is not None]
+    assert np.asarray(values).tolist() == [0.1, 0.3, 0.9]
+    assert [text.get_text() for text in drawn.get_legend().get_texts()] == ["bottleneck: switch 1.0 -> host 1, 90 %"]
     bar = axes.figure.axes[-1]
     assert bar.get_ylabel() == "utilisation of the busier direction (0 to 1)"
     assert bar.get_ylim() == (0.0, 1.0)
@@ -120,7 +127,7 @@ def test_it_makes_its_own_axes(topology: Any) -> None:
     import matplotlib.pyplot as plt
 
     drawn = plot_topology(topology, np.zeros(topology.links))
-    drawn.figure.canvas.draw()  # type: ignore[union-attr]
+    drawn.figure.canvas.draw()
     plt.close("all")
 
 
