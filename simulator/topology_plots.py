@@ -27,7 +27,9 @@ BOTTLENECK = "#D55E00"
 """Vermilion of Okabe and Ito: stands out against cividis with every kind of colour vision."""
 
 
-def plot_topology(topology: Topology, utilisation: ArrayLike | None = None, ax: Axes | None = None) -> Axes:
+def plot_topology(
+    topology: Topology, utilisation: ArrayLike | None = None, ax: Axes | None = None, *, bottleneck: int | None = None
+) -> Axes:
     """Draw a network: hosts at the bottom, switches in tiers above, cables coloured by the busier of their two directions.
 
     Parameters
@@ -38,6 +40,8 @@ def plot_topology(topology: Topology, utilisation: ArrayLike | None = None, ax: 
         Share of its bandwidth that each link used, 0 to 1; without it the cables are grey.
     ax : Axes, optional
         Where to draw.
+    bottleneck : int, optional
+        The link that is marked and named; the one of the highest utilisation by default.
 
     Returns
     -------
@@ -47,7 +51,7 @@ def plot_topology(topology: Topology, utilisation: ArrayLike | None = None, ax: 
     Raises
     ------
     ValueError
-        If utilisation is not one number from 0 to 1 for each link.
+        If utilisation is not one number from 0 to 1 for each link, or bottleneck not a link.
     TopologyError
         If only the routes of the network are known.
     """
@@ -58,13 +62,17 @@ def plot_topology(topology: Topology, utilisation: ArrayLike | None = None, ax: 
         if share.shape != (topology.links,):
             raise ValueError(f"utilisation must have one value for each of {topology.links} links, got shape {share.shape}")
         share = np.atleast_1d(fraction("utilisation", np.where((share > 1.0) & (share < 1.0 + 1e-9), 1.0, share)))  # rounding
+        if bottleneck is None and share.max(initial=0.0) > 0:
+            bottleneck = int(np.argmax(share))
+        if bottleneck is not None and not 0 <= bottleneck < topology.links:
+            raise ValueError(f"bottleneck must be a link from 0 to {topology.links - 1}, got {bottleneck}")
     if ax is None:
         import matplotlib.pyplot as plt
 
         wide = 0.22 * int(np.bincount(drawn.row).max()) + 1.6
         size = (5.6, 5.6) if drawn.round else (min(max(7.2, wide), 15.0), 1.6 + 1.25 * int(drawn.row.max() + 1))
         ax = plt.subplots(figsize=size)[1]
-    _draw_cables(topology, drawn, share, ax)
+    _draw_cables(topology, drawn, share, bottleneck, ax)
     for level in range(int(drawn.row.max()) + 1):
         _draw_row(topology, drawn, np.flatnonzero(drawn.row == level), level, ax)
     most_cables = int(drawn.line_cables.max(initial=1))
@@ -88,7 +96,7 @@ def _curves(drawn: Layout) -> list[FloatArray]:
     return curves
 
 
-def _draw_cables(topology: Topology, drawn: Layout, share: FloatArray | None, ax: Axes) -> None:
+def _draw_cables(topology: Topology, drawn: Layout, share: FloatArray | None, bottleneck: int | None, ax: Axes) -> None:
     import matplotlib as mpl
     from matplotlib.collections import LineCollection
     from matplotlib.colors import ListedColormap
@@ -101,8 +109,8 @@ def _draw_cables(topology: Topology, drawn: Layout, share: FloatArray | None, ax
     busiest = np.zeros(len(curves))
     outside = drawn.line_of_link >= 0
     np.maximum.at(busiest, drawn.line_of_link[outside], share[outside])
-    if share.max(initial=0.0) > 0:
-        _mark_bottleneck(topology, drawn, share, curves, float(width.max(initial=1.0)) + 4.0, ax)
+    if bottleneck is not None:
+        _mark_bottleneck(topology, drawn, share, bottleneck, curves, float(width.max(initial=1.0)) + 4.0, ax)
     order = np.argsort(busiest, kind="stable")  # the busy ones on top
     # cividis is made for every kind of colour vision; its palest end is left out, in which idle links would not be seen
     colours = ListedColormap(mpl.colormaps["cividis_r"](np.linspace(0.08, 1.0, 256)), name="utilisation")
@@ -115,14 +123,13 @@ def _draw_cables(topology: Topology, drawn: Layout, share: FloatArray | None, ax
 
 
 def _mark_bottleneck(
-    topology: Topology, drawn: Layout, share: FloatArray, curves: list[FloatArray], width: float, ax: Axes
+    topology: Topology, drawn: Layout, share: FloatArray, link: int, curves: list[FloatArray], width: float, ax: Axes
 ) -> None:
-    """Underline the busiest link, or the box in which it lies, and name it."""
+    """Underline a link, or the box in which it lies, and name it with the number of links that are as busy."""
     from matplotlib.collections import LineCollection
 
-    link = int(np.argmax(share))
     line = int(drawn.line_of_link[link])
-    equals = int(np.sum(share >= share[link] * (1 - 1e-9))) - 1
+    equals = int(np.sum(np.isclose(share, share[link], rtol=1e-9, atol=0.0))) - 1
     more = f" and {equals} more" if equals else ""
     text = f"bottleneck: {topology.names[link]}{more}, {100 * share[link]:.3g} %"
     mark = [curves[line]] if line >= 0 else []

@@ -114,6 +114,13 @@ def test_equally_busy_links_are_counted_and_one_inside_a_box_marks_the_box(axes:
     assert "1024 x host\n256 x switch\n(16 boxes)" in [text.get_text() for text in axes.texts]
 
 
+def test_another_link_can_be_named_the_bottleneck(axes: Any) -> None:
+    plot_topology(star(2, bandwidth_bytes_per_s=1), [0.5, 0.9, 0.4, 0.5], axes, bottleneck=3)
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["bottleneck: switch 1.0 -> host 1 and 1 more, 50 %"]
+    with pytest.raises(ValueError, match=r"bottleneck must be a link from 0 to 3, got 4"):
+        plot_topology(star(2, bandwidth_bytes_per_s=1), np.zeros(4), axes, bottleneck=4)
+
+
 def test_without_utilisation_cables_are_grey_and_nothing_is_marked(axes: Any) -> None:
     plot_topology(star(3, bandwidth_bytes_per_s=1), ax=axes)
     assert axes.get_legend() is None
