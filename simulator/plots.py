@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from simulator.errors import Fault, ScenarioError
 from simulator.tables import label, read_table, time_unit
-from simulator.topology_plots import plot_topology
+from simulator.topology_plots import STYLE, plot_topology, save_figure
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 __all__ = ["DRAWN", "draw_run", "plot_scaling", "plot_time_to_converge", "plot_topology", "plot_update", "plot_updates_fit"]
 
@@ -22,7 +21,6 @@ BATCH_COLUMNS = ("batch_samples", "updates", "update_time_s", "reduce_time_s", "
 CURVE_COLUMNS = ("batch_samples", "updates", "law_updates", "lo90", "hi90", "mean_lo90", "mean_hi90")
 MOST_PANELS = 8
 """Series of one fit that are drawn; the others stand in the tables."""
-STYLE = Path(__file__).with_name("learnersim.mplstyle")
 SCALING_LINES = {"strong": ("C0", "o", "--"), "weak": ("C1", "s", "-."), "optimal": ("C2", "D", "-")}
 
 
@@ -217,14 +215,14 @@ def draw_run(folder: Path, run: dict[str, Any]) -> list[Path]:
                 plot_updates_fit(points[points["series"] == name], curve[curve["series"] == name], ax).set(title=str(name))
             for ax in axes.flat[len(names) :]:
                 ax.set_axis_off()
-            written.append(_save(figure, folder / "figure_updates.png"))
+            written.append(save_figure(figure, folder / "figure_updates.png"))
         elif run["command"] == "scale":
             table = read_table(folder / "scaling.csv", ("learners", "converge_time_s", "efficiency"))
             figure, (above, below) = plt.subplots(2, 1, sharex=True, figsize=(7.2, 6.6), height_ratios=(3, 2))
             plot_scaling(table, "converge_time_s", above).set(xlabel="", title="Strong, weak and optimal scaling")
             plot_scaling(table, "efficiency", below)
             above.legend()
-            written.append(_save(figure, folder / "figure_scaling.png"))
+            written.append(save_figure(figure, folder / "figure_scaling.png"))
         else:
             table = read_table(
                 folder / "batch.csv", ("batch_samples", "updates", "update_time_s", "reduce_time_s", "converge_time_s")
@@ -232,10 +230,10 @@ def draw_run(folder: Path, run: dict[str, Any]) -> list[Path]:
             _refuse_other_keys(folder, run)
             figure, ax = plt.subplots()
             plot_time_to_converge(table, run, ax)
-            written.append(_save(figure, folder / "figure_time_to_converge.png"))
+            written.append(save_figure(figure, folder / "figure_time_to_converge.png"))
             figure, ax = plt.subplots()
             plot_update(table, run, ax)
-            written.append(_save(figure, folder / "figure_update.png"))
+            written.append(save_figure(figure, folder / "figure_update.png"))
     return written
 
 
@@ -247,12 +245,3 @@ def _refuse_other_keys(folder: Path, run: dict[str, Any]) -> None:
     if not all(isinstance(number, int | float) for number in numbers):
         rule = "must hold numbers for batch_samples, converge_time_s, learners and flat_range_samples"
         raise ScenarioError([Fault(str(folder / "run.json"), "", rule)])
-
-
-def _save(figure: Figure, path: Path) -> Path:
-    """Save a figure without dates or versions in it, so that the same run gives the same bytes."""
-    import matplotlib.pyplot as plt
-
-    figure.savefig(path, metadata={"Software": None})
-    plt.close(figure)
-    return path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,10 +15,13 @@ from simulator.quantities import ArrayLike, FloatArray, fraction
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
 
     from simulator.network.topologies import Topology
 
-__all__ = ["plot_topology"]
+__all__ = ["plot_topology", "save_figure", "save_topology"]
+
+STYLE = Path(__file__).with_name("learnersim.mplstyle")
 
 LABELLED, BIG = 32, 16
 """Boxes of a row up to which they are labelled, and are large."""
@@ -83,6 +87,39 @@ def plot_topology(
     if drawn.round:
         ax.set_aspect("equal")
     return ax
+
+
+def save_topology(
+    path: Path, topology: Topology, utilisation: ArrayLike | None = None, *, bottleneck: int | None = None
+) -> Path:
+    """Draw a network into a file and return it.
+
+    Parameters
+    ----------
+    path : Path
+        Where to write.
+    topology, utilisation, bottleneck
+        As in `plot_topology`.
+    """
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    with plt.style.context(STYLE):
+        ax = plot_topology(topology, utilisation, bottleneck=bottleneck)
+        return save_figure(ax.figure, path)
+
+
+def save_figure(figure: Figure | SubFigure, path: Path) -> Path:
+    """Save a figure without dates or versions in it, so that the same run gives the same bytes, and close it."""
+    import matplotlib.pyplot as plt
+
+    whole = figure.get_figure(root=True)
+    assert whole is not None
+    whole.savefig(path, metadata={"Software": None})
+    plt.close(whole)
+    return path
 
 
 def _curves(drawn: Layout) -> list[FloatArray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,7 +19,7 @@ __all__ = ["network"]
 
 NO_CHOICE, NO_OUTPUT = ScenarioFlags(), OutputFlags()
 MOST_LINKS = 12
-"""Links that the text lists, busiest first."""
+"""Lines of links that the text lists, busiest first; links alike share a line."""
 MOST_HOSTS = 2**20
 
 
@@ -172,15 +173,20 @@ def network(
         scenario=loaded,
         text=lambda: _print(title, own),
         tables={"links.csv": own["rows"]},
+        draw=lambda folder: [_draw(folder, found)],
     )
-    if figures and out.folder is not None:
-        from simulator.topology_plots import save_topology
 
-        path = save_topology(found.topology, found.result.utilisation, out.folder / "figure_network.png")
-        if not output.json:
-            from simulator.cli.output import print_lines
 
-            print_lines([f"wrote {path}"])
+def _draw(folder: Path, found: CollectiveTime) -> Path:
+    from simulator.topology_plots import save_topology
+
+    limit = found.result.bottleneck
+    return save_topology(
+        folder / "figure_network.png",
+        found.topology,
+        found.result.utilisation,
+        bottleneck=None if limit is None else limit.link,
+    )
 
 
 def _of_scenario(name: str, choice: ScenarioFlags, learners: int | None, size: str | None) -> tuple[Any, ...]:
@@ -307,8 +313,8 @@ def _print(title: str, own: dict[str, Any]) -> None:
     rate = figure_value("bandwidth_bytes_per_s", own["bus_bandwidth_bytes_per_s"])
     lines = [title, ""] if title else []
     lines += [
-        f"{seconds(total)} for {figure_value('gradient_bytes', own['gradient_bytes'])} among {number(own['learners'])} learners; "
-        f"{own['collective']} on a {own['topology']}",
+        f"{seconds(total)} for {figure_value('gradient_bytes', own['gradient_bytes'])} among "
+        f"{number(own['learners'])} learners; {own['collective']} on {own['topology']}",
         "",
     ]
     facts = [("bus bandwidth", rate)]
@@ -325,20 +331,33 @@ def _print(title: str, own: dict[str, Any]) -> None:
     if len(own["tried_s"]) > 1:
         listed = sorted(own["tried_s"].items(), key=lambda item: item[1])
         facts.append(("tried", ", ".join(f"{name} {seconds(value)}" for name, value in listed)))
-    print_lines([*lines, *aligned(facts), "", *_why_nothing_changes(own), f"busiest of {len(own['rows'])} links used"])
+    print_lines([*lines, *aligned(facts), "", *_why_nothing_changes(own), f"busiest of {number(len(own['rows']))} links used"])
     print_table(
         [
             {
-                "name": row["link"],
+                "link": row["link"] + (f" and {number(more)} more" if more else ""),
                 "rate": figure_value("bandwidth_bytes_per_s", row["bandwidth_bytes_per_s"]),
                 "bytes": figure_value("link_bytes", row["bytes"]),
-                "of what it could carry": percent(row["utilisation"]),
+                "used": percent(row["utilisation"]),
                 "full": percent(row["full_share"]),
             }
-            for row in own["rows"][:MOST_LINKS]
+            for row, more in _alike(own["rows"])[:MOST_LINKS]
         ],
-        right=("rate", "bytes", "of what it could carry", "full"),
+        right=("rate", "bytes", "used", "full"),
     )
+
+
+def _alike(rows: list[dict[str, Any]]) -> list[tuple[dict[str, Any], int]]:
+    """Gather neighbours whose figures agree: the first of them, and how many more there are."""
+    gathered: list[tuple[dict[str, Any], int]] = []
+    for row in rows:
+        if gathered and all(
+            math.isclose(row[key], gathered[-1][0][key], rel_tol=1e-6, abs_tol=1e-9) for key in row if key != "link"
+        ):
+            gathered[-1] = (gathered[-1][0], gathered[-1][1] + 1)
+        else:
+            gathered.append((row, 0))
+    return gathered
 
 
 def _why_nothing_changes(own: dict[str, Any]) -> list[str]:

@@ -106,8 +106,9 @@ class Output:
         text: Callable[[], None],
         scenario: Scenario | None = None,
         tables: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+        draw: Callable[[Path], list[Path]] | None = None,
     ) -> None:
-        """Write the folder, then print the JSON object or the text, and draw the figures."""
+        """Write the folder, then print the JSON object or the text, and draw the figures (by `draw`, else from the folder)."""
         said = _texts(caught)
         answer = plain(
             {
@@ -131,9 +132,13 @@ class Output:
             for warning in said:
                 sys.stderr.write(f"warning: {warning['text']}\n")
         if self.figures and self.folder is not None:
-            from simulator.plots import draw_run
+            if draw is None:
+                from simulator.plots import draw_run
 
-            for path in draw_run(self.folder, answer):
+                figures = draw_run(self.folder, answer)
+            else:
+                figures = draw(self.folder)
+            for path in figures:
                 if not self.as_json:
                     sys.stdout.write(f"wrote {path}\n")
 

@@ -120,8 +120,8 @@ KINDS: dict[str, Kind] = {
     "network": Kind(
         title="seconds of flows and collectives on stars, graphs and fat trees, against SimGrid",
         meaning=(
-            "t_eager_s, t_rdv_s: end of the case with eager and rendezvous sends; ends: its worst flow, job or rank. Groups: a flows\n"
-            "on graphs, b flows on trees, c collectives, d stragglers, e two jobs, s speed. Every row carries its tolerance."
+            "t_eager_s, t_rdv_s: end of the case with eager and rendezvous sends; ends: its worst flow, job or rank. Groups:\n"
+            "a flows on graphs, b flows on trees, c collectives, d stragglers, e two jobs, s speed. Each row has its tolerance."
         ),
         load=_network,
         median_tolerance=1e-9,
@@ -129,8 +129,8 @@ KINDS: dict[str, Kind] = {
     "reduce": Kind(
         title="seconds of measured all-reduces, of sizes and numbers of devices that the fit has not seen",
         meaning=(
-            "Every second size left out, and the largest number of devices left out, of published all-reduce times. Reduction inside\n"
-            "the switch is apart. What fit reduce answers stands first, (law) without its departure."
+            "Every second size left out, and the largest number of devices left out, of published all-reduce times. Reduction\n"
+            "inside the switch is apart. What fit reduce answers stands first, (law) without its departure."
         ),
         load=_reduce,
         median_tolerance=0.10,
@@ -145,8 +145,8 @@ def validate(kind: str, /, *, data: Path | None = None, strict: bool = False, ou
     Parameters
     ----------
     kind
-        What to validate: updates (to converge, at batch sizes left out), gamma (seconds per sample of pairs that nobody timed), network
-        (against SimGrid), reduce (measured all-reduces).
+        What to validate: updates (to converge, at batch sizes left out), gamma (seconds per sample of pairs that nobody timed),
+        network (against SimGrid), reduce (measured all-reduces).
     data
         A table with the header of the one that ships, to predict instead of it.
     strict

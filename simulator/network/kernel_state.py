@@ -37,7 +37,7 @@ def compiled(function: F) -> F:
 def _kernel_stamp() -> str:
     """Return a digest of the sources of all kernels."""
     here = Path(__file__).parent
-    sources = sorted(here.glob("*_kernel.py")) + [Path(__file__)]
+    sources = [*sorted(here.glob("*_kernel.py")), Path(__file__)]
     return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
 
 

@@ -95,7 +95,9 @@ def network_of(
                     file, "network.host_link", "is missing, and the node's profile gives no NIC: name a network or a bandwidth"
                 )
             )
-    upper = link(section.upper_link if section.upper_link is not None else section.host_link, "upper_link", tier=True)
+    upper = link(section.upper_link, "upper_link", tier=True)
+    if section.upper_link is None and isinstance(section.host_link, LinkKeys):
+        upper = link(section.host_link, "upper_link", tier=True)
     if upper is None and host is not None:
         upper = tier_link(host.bandwidth_bytes_per_s, switch_latency_s=hop_s)
     per_node = node.accelerators if node is not None and section.topology != "graph" else 1

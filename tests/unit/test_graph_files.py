@@ -37,7 +37,7 @@ def edge(**keys: Any) -> list[dict[str, Any]]:
 
 
 def test_what_networkx_writes_is_read(tmp_path: Path) -> None:
-    graph = nx.Graph()
+    graph: nx.Graph[Any] = nx.Graph()
     graph.add_node("left", host=True)
     graph.add_node((1, 2), host=True, colour="red")
     graph.add_edge("left", 7, bandwidth_bytes_per_s=2e9, latency_s=1e-6, weight=3)
