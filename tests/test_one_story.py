@@ -14,7 +14,7 @@ from simulator.cli.later import LATER
 
 ROOT = Path(__file__).parents[1]
 SCENARIO = "resnet50-a100"
-HERE = {"run", "optimum", "scale", "explain", "plot", "fit", "validate", "scenarios", "profiles"}
+HERE = {"run", "optimum", "scale", "explain", "plot", "network", "fit", "validate", "scenarios", "profiles"}
 """Commands that the story goes through; the test below fails when one joins the program but not the story."""
 
 
@@ -139,6 +139,66 @@ def test_validate_knows_the_points_of_the_law_of_run(run: dict[str, Any], capsys
     for row in rows:
         M = float(row["case"].split(" at ")[1])
         assert row["predicted"] == pytest.approx(n_inf + alpha / M, rel=2e-4)
+
+
+NETWORK = """\
+[network]
+topology = "fat_tree"
+switch = "qm8700"
+host_link = "ib-hdr"
+
+"""
+
+
+@pytest.fixture
+def on_a_fabric(tmp_path: Path) -> Path:
+    """Return the scenario with a fat tree instead of its reduce law."""
+    text = (ROOT / "scenarios/resnet50-a100.toml").read_text(encoding="utf-8")
+    path = tmp_path / "fabric.toml"
+    path.write_text(text[: text.index("[reduce]")] + NETWORK + text[text.index("[run]") :], encoding="utf-8")
+    return path
+
+
+def test_every_command_takes_the_time_that_network_gives(on_a_fabric: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    delta_s = answered(capsys, "network", str(on_a_fabric))["reduce_time_s"]
+    run = answered(capsys, "run", str(on_a_fabric))
+    assert run["reduce_time_s"] == delta_s > 0
+    assert run["update_time_s"] == pytest.approx(run["compute_time_s"] + delta_s, rel=1e-12)
+    optimum = answered(capsys, "optimum", str(on_a_fabric), "--whole")
+    assert (optimum["reduce_time_s"], optimum["converge_time_s"]) == (delta_s, run["converge_time_s"])
+    rows = answered(capsys, "scale", str(on_a_fabric), "--whole", "--learners", "1,16,64")["rows"]
+    (optimal,) = [row for row in rows if row["scaling"] == "optimal" and row["learners"] == 64]
+    assert optimal["converge_time_s"] == run["converge_time_s"]
+    explained = {row["key"]: row["value"] for row in answered(capsys, "explain", str(on_a_fabric))["rows"]}
+    assert explained["network.switch"] == "qm8700"
+
+
+def test_the_network_of_the_flags_is_that_of_the_scenario(on_a_fabric: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    size = {row["key"].rsplit(".", 1)[-1]: row["value"] for row in answered(capsys, "explain", SCENARIO)["rows"]}[
+        "gradient_bytes"
+    ]
+    flags = [
+        "--topology",
+        "fat_tree",
+        "--switch",
+        "qm8700",
+        "--host-link",
+        "ib-hdr",
+        "--node",
+        "dgx-a100-640",
+        "--learners",
+        "64",
+    ]
+    found = answered(capsys, "network", *flags, "--bytes", str(size))
+    assert found["rows"] == answered(capsys, "network", str(on_a_fabric))["rows"]
+
+
+@pytest.mark.parametrize("kind", ["network", "reduce"])
+def test_what_validate_says_stands_in_the_document(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    everything = answered(capsys, "validate", kind)["summary"]["all"]
+    document = (ROOT / "docs/validation.md").read_text(encoding="utf-8").split(f"\n## {kind}: ")[1].split("\n## ")[0]
+    (line,) = [line for line in document.splitlines() if line.startswith("all ") and not line.startswith("all (")]
+    assert line.split()[1:3] == [str(everything["cases"]), str(everything["series"])]
 
 
 @pytest.mark.parametrize("verb", sorted(LATER))

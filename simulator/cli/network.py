@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,7 +21,7 @@ __all__ = ["network"]
 NO_CHOICE, NO_OUTPUT = ScenarioFlags(), OutputFlags()
 MOST_LINKS = 12
 """Lines of links that the text lists, busiest first; links alike share a line."""
-MOST_HOSTS = 2**20
+MOST_HOSTS = 2**20  # as simulator.network.cluster_network.MOST_HOSTS, without importing it
 
 
 @Parameter(name="*")
@@ -103,14 +104,19 @@ class NetworkFlags:
                 table[key] = _whole_numbers(key, table[key])
         for key in ("host_link", "upper_link", "inner_link"):
             if key in table and table[key][:1].isdigit():
-                table[key] = {"bandwidth_bytes_per_s": table[key], "latency_s": self.latency or 0.0}
+                table[key] = {"bandwidth_bytes_per_s": _bare(table[key]), "latency_s": _bare(self.latency or "0")}
         if "placement" in table:
             table["placement"] = {"kind": table["placement"], **({"stride": self.stride} if self.stride is not None else {})}
         elif self.stride is not None:
             raise SimulatorError("--stride belongs to --placement strided")
         if "message_overhead" in table:
-            table["message_overhead_s"] = table.pop("message_overhead")
+            table["message_overhead_s"] = _bare(table.pop("message_overhead"))
         return table
+
+
+def _bare(text: str) -> float | str:
+    """Return a number that has no unit as one, anything else as it is."""
+    return float(text) if re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", text) else text
 
 
 def _whole_numbers(name: str, text: str) -> list[int]:
@@ -233,15 +239,16 @@ def _of_flags(flags: NetworkFlags, learners: int | None, size: str | None, seed:
                 f"--node must be the id of a node, got {flags.node!r}{did_you_mean(flags.node, names('nodes'))}"
             )
         node = load_profile("nodes", flags.node)[0]
-    hosts = flags.hosts or learners + (flags.servers or (1 if flags.collective == "ps" else 0))
-    if hosts > MOST_HOSTS:
-        raise SimulatorError(f"--hosts must be from 1 to {MOST_HOSTS:,}, got {hosts}")
+    servers = flags.servers or (1 if flags.collective == "ps" else 0)
+    hosts = flags.hosts if flags.hosts is not None else learners + servers
     if section.topology == "xgft" and flags.hosts is None:
         per_node = node.accelerators if node is not None else 1
         hosts = 1
         for level in section.down:
             hosts *= level
         hosts *= per_node
+    if not 1 <= hosts <= MOST_HOSTS:
+        raise SimulatorError(f"--hosts must be from 1 to {MOST_HOSTS:,}, got {hosts}")
     plan = network_of(section, file="flags", folder=Path(), node=node, accelerators=hosts, seed=seed)
     return delta_of(section, plan, gradient_bytes=_bytes(size), accelerators_per_learner=1, seed=seed), learners
 
@@ -250,7 +257,7 @@ def _bytes(text: str) -> float:
     from simulator.loading import quantity
 
     try:
-        value = quantity("gradient_bytes", float(text) if text.replace(".", "", 1).isdecimal() else text)
+        value = quantity("gradient_bytes", _bare(text))
     except ValueError as error:
         raise SimulatorError(f"--bytes {error}") from None
     if not 0 < value <= 1e18:

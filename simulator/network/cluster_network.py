@@ -31,6 +31,9 @@ COLLECTIVE_NAMES = {
 }
 """What files and flags call a collective, and its name in `collectives`; `hierarchical` joins two of them."""
 
+MOST_HOSTS = 2**20
+"""Accelerators and hosts of a tree up to which a network is built: memory grows with them."""
+
 AUTO = ("ring", "rd", "rhd_near", "rhd_far", "tree", "hierarchical")
 """The all-reduces that "auto" tries."""
 
@@ -95,6 +98,9 @@ def topology_of(network: ClusterNetwork) -> Topology:
     if network.kind == "graph":
         assert network.file is not None
         return read_graph(Path(network.file), seed=network.seed if network.hashed else None)
+    hosts = max(network.nodes * network.accelerators_per_node, math.prod(network.down), math.prod(network.up))
+    if hosts > MOST_HOSTS:
+        raise TopologyError(f"hosts must be at most {MOST_HOSTS:,}, got {hosts:,}")
     inner = network.accelerators_per_node > 1
     nics = network.nics_per_node if inner else 1
     if network.kind == "xgft" and math.prod(network.down) < network.nodes * nics:

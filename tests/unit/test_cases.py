@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from simulator.compute import KneeCompute
-from simulator.errors import NotInThisVersionError, ScenarioError
+from simulator.errors import ScenarioError
 from simulator.network.laws import NodeLogReduce, NoReduce, RingReduce
 from simulator.overlap import PowerOverlap, SumOverlap
 from simulator.scenarios import Case, load_scenario
@@ -203,9 +204,19 @@ def test_cloud_cost_is_nodes_times_hours_times_price(tmp_path: Path) -> None:
     assert case(tmp_path, chips).nodes(12) is None
 
 
-def test_the_fabric_is_not_in_this_version(tmp_path: Path) -> None:
-    with pytest.raises(NotInThisVersionError, match="cannot compute Delta from a"):
-        case(tmp_path, ('kind = "constant"\ndelta_s = "4 ms"', 'kind = "fabric"'), extra='[network]\ntopology = "star"\n')
+def test_the_fabric_is_asked_for_delta(tmp_path: Path) -> None:
+    fabric = ('kind = "constant"\ndelta_s = "4 ms"', 'kind = "fabric"')
+    link = 'host_link = { bandwidth_bytes_per_s = 10e9, latency_s = "1 us" }'
+    extra = f'[network]\ntopology = "graph"\nfile = "g.json"\ncollective = "ring"\n{link}\n'
+    hosts = [{"id": f"h{i}", "host": i} for i in range(16)]
+    cable = {"bandwidth_bytes_per_s": 10e9, "latency_s": 1e-6}
+    edges = [{"source": f"h{i}", "target": "switch", **cable} for i in range(16)]
+    graph = {"directed": False, "multigraph": False, "graph": {}, "nodes": [*hosts, {"id": "switch"}], "edges": edges}
+    (tmp_path / "g.json").write_text(json.dumps(graph), encoding="utf-8")
+    reduce = case(tmp_path, fabric, extra=extra).model.reduce
+    # the ring's closed form: 2 (P-1) steps of two links' latency and a P-th of 80 MB
+    expected = [2 * (P - 1) * (2e-6 + 80e6 / P / 10e9) for P in (1, 2, 16)]
+    assert reduce.reduce_time_s([1, 2, 16]) == pytest.approx(expected, rel=1e-12)
 
 
 def test_overlap_and_accumulation_reach_the_model(tmp_path: Path) -> None:

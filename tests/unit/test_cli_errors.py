@@ -10,7 +10,7 @@ from tests.samples import SAMPLES
 from tests.support import SCENARIO, changed, command, written
 
 VERBS = ("run", "optimum", "scale", "explain")
-LATER = ("simulate", "sweep", "network", "design", "compare", "bom", "allocate")
+LATER = ("simulate", "sweep", "design", "compare", "bom", "allocate")
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -152,7 +152,7 @@ def test_help_is_grouped_by_question() -> None:
     questions = ["How long?", "How fast is this network?", "What shall I buy?", "Who gets how many?", "What is there?"]
     places = [text.index(question) for question in questions]
     assert places == sorted(places)
-    for verb in (*VERBS, *LATER, "plot", "scenarios", "profiles"):
+    for verb in (*VERBS, *LATER, "network", "plot", "scenarios", "profiles"):
         assert f" {verb} " in text
 
 

@@ -187,11 +187,19 @@ def test_one_learner_needs_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("reduce", ['[reduce]\nkind = "fabric"\n', ""])
-def test_a_network_implies_the_fabric_which_is_not_in_this_version(tmp_path: Path, reduce: str) -> None:
-    text = SCENARIO.split("[reduce]")[0] + reduce + '[network]\ntopology = "fat_tree"\nhost_link = "ib-hdr"\n'
+def test_a_network_implies_the_fabric(tmp_path: Path, reduce: str) -> None:
+    text = SCENARIO.split("[reduce]")[0] + reduce + '[network]\ntopology = "star"\nhost_link = "ib-hdr"\n'
+    path = written(tmp_path, text)
+    found = command("run", path, "--json")
+    assert found.status == 0, found.err
+    assert found.answer["reduce_time_s"] == command("network", path, "--json").answer["reduce_time_s"] > 0
+
+
+def test_a_network_of_switches_needs_to_know_them(tmp_path: Path) -> None:
+    text = SCENARIO.split("[reduce]")[0] + '[network]\ntopology = "fat_tree"\nhost_link = "ib-hdr"\n'
     found = command("run", written(tmp_path, text))
-    assert found.status == 2
-    assert "'fabric' is valid, but this version cannot compute Delta from a [network] yet; use constant" in found.err
+    assert found.status == 1
+    assert "network.switch: is missing: fat_tree is built from switches with so many ports" in found.err
 
 
 @pytest.mark.parametrize(
