@@ -171,25 +171,14 @@ def test_every_command_takes_the_time_that_network_gives(on_a_fabric: Path, caps
     assert optimal["converge_time_s"] == run["converge_time_s"]
     explained = {row["key"]: row["value"] for row in answered(capsys, "explain", str(on_a_fabric))["rows"]}
     assert explained["network.switch"] == "qm8700"
+    assert explained["Delta at 64 learners"] == delta_s
 
 
 def test_the_network_of_the_flags_is_that_of_the_scenario(on_a_fabric: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    size = {row["key"].rsplit(".", 1)[-1]: row["value"] for row in answered(capsys, "explain", SCENARIO)["rows"]}[
-        "gradient_bytes"
-    ]
-    flags = [
-        "--topology",
-        "fat_tree",
-        "--switch",
-        "qm8700",
-        "--host-link",
-        "ib-hdr",
-        "--node",
-        "dgx-a100-640",
-        "--learners",
-        "64",
-    ]
-    found = answered(capsys, "network", *flags, "--bytes", str(size))
+    value = {row["key"].rsplit(".", 1)[-1]: row["value"] for row in answered(capsys, "explain", SCENARIO)["rows"]}
+    size = value["gradient_bytes"]
+    flags = ("--topology", "fat_tree", "--switch", "qm8700", "--host-link", "ib-hdr", "--node", "dgx-a100-640")
+    found = answered(capsys, "network", *flags, "--learners", "64", "--bytes", str(size))
     assert found["rows"] == answered(capsys, "network", str(on_a_fabric))["rows"]
 
 

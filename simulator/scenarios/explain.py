@@ -11,6 +11,7 @@ import numpy as np
 from simulator.errors import InfeasibleError
 from simulator.limits import EXTRAPOLATION_FACTOR, admissible_batch_samples
 from simulator.loading import Provenance, quantity, unit_of, values_of
+from simulator.network.cluster_network import FabricDelta
 from simulator.scenarios.cases import Case
 from simulator.scenarios.resolve import Scenario
 
@@ -102,10 +103,11 @@ def explanation(scenario: Scenario, case: Case) -> list[dict[str, Any]]:
 def _given(scenario: Scenario, case: Case) -> Iterator[dict[str, Any]]:
     """Rows for what the files say: the case's workload and compute law, the shared sections, the hardware."""
     own = f"workload[{case.workload_index}]"
+    network = ("network",) if isinstance(case.model.reduce, FabricDelta) else ()
     for path, value in values_of(scenario.tree):
         root = path.split(".")[0]
         key = path.rsplit(".", 1)[-1]
-        if root not in (own, "cluster", "reduce", "cross_validation", "cost", "run", "seed") or key in ENVELOPE:
+        if root not in (own, "cluster", "reduce", "cross_validation", "cost", "run", "seed", *network) or key in ENVELOPE:
             continue
         if path.startswith(f"{own}.compute.") and not path.startswith(f"{case.compute_key}."):
             continue
@@ -144,6 +146,8 @@ def _consequences(case: Case) -> list[dict[str, Any]]:
         if hasattr(case.model.reduce, name):
             value = getattr(case.model.reduce, name)
             rows.append(_derived(f"reduce.{name}", value, unit_of(name), "from the cluster and the workload"))
+    if isinstance(case.model.reduce, FabricDelta):
+        rows += _of_the_network(case.model.reduce, case.learners_at_hand)
     for P in sorted({1, case.learners_at_hand}):
         try:
             (lowest, low), (highest, high) = admissible_batch_samples(case.model, case.limits, P)
@@ -156,4 +160,22 @@ def _consequences(case: Case) -> list[dict[str, Any]]:
                 how += f": {EXTRAPOLATION_FACTOR:g} times the largest mini-batch of the fit"
             finite = value if np.isfinite(value) else None
             rows.append(_derived(f"{end} batch_samples at {P} learners", finite, "sample", how))
+    return rows
+
+
+def _of_the_network(delta: FabricDelta, learners: int) -> list[dict[str, Any]]:
+    """Rows for the links that the network is built of, and for what the collective takes on it."""
+    rows = []
+    network = delta.network
+    for name in ("host_link", "upper_link", "inner_link") if network.kind != "graph" else ():
+        link = getattr(network, name)
+        if link is None or (name == "upper_link" and network.kind in ("star", "ring")):
+            continue
+        for key in ("bandwidth_bytes_per_s", "latency_s"):
+            how = "from [network] and its profiles: a direction of one link"
+            rows.append(_derived(f"network.{name} as built, {key}", getattr(link, key), unit_of(key), how))
+    if learners > 1:
+        found = delta.time(learners)
+        how = f"{found.collective} on {found.topology.name} ({found.result.path})"
+        rows.append(_derived(f"Delta at {learners} learners", found.time_s, "s", how, "Delta(P) (Eqn 3)"))
     return rows
