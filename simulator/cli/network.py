@@ -64,7 +64,7 @@ class NetworkFlags:
     sends
         rendezvous or eager.
     latency
-        Of every host link and upper link given as a bandwidth, "1 us".
+        Of every link that is given as a bandwidth, "1 us".
     message_overhead
         Software's share of the latency of a message, "5 us".
     """
@@ -102,8 +102,11 @@ class NetworkFlags:
         for key in ("down", "up"):
             if key in table:
                 table[key] = _whole_numbers(key, table[key])
-        for key in ("host_link", "upper_link", "inner_link"):
-            if key in table and table[key][:1].isdigit():
+        links = [key for key in ("host_link", "upper_link", "inner_link") if key in table]
+        if self.latency is not None and not any(_is_bandwidth(table[key]) for key in links):
+            raise SimulatorError("--latency belongs to links that are given as a bandwidth; a profile has its own")
+        for key in links:
+            if _is_bandwidth(table[key]):
                 table[key] = {"bandwidth_bytes_per_s": _bare(table[key]), "latency_s": _bare(self.latency or "0")}
         if "placement" in table:
             table["placement"] = {"kind": table["placement"], **({"stride": self.stride} if self.stride is not None else {})}
@@ -117,6 +120,11 @@ class NetworkFlags:
 def _bare(text: str) -> float | str:
     """Return a number that has no unit as one, anything else as it is."""
     return float(text) if re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", text) else text
+
+
+def _is_bandwidth(text: str) -> bool:
+    """Whether a link is given as a number, with or without a unit, instead of as the id of a profile."""
+    return text[:1].isdigit() or (text[:1] in ("-", "+", ".") and text[1:2].isdigit())
 
 
 def _whole_numbers(name: str, text: str) -> list[int]:
