@@ -49,11 +49,15 @@ def admissible_batch_samples(
     Raises
     ------
     InfeasibleError
-        If no mini-batch meets all bounds.
+        If no mini-batch meets all bounds, or the reduce model refuses so many learners (its `refusal`, where it has one).
     """
     P = float(positive("learners", learners))
     if P < 1.0:
         raise ValueError(f"learners must be >= 1, got {P:g}")
+    refused = getattr(model.reduce, "refusal", None)
+    reason = refused(int(P)) if refused is not None else None
+    if reason is not None:
+        raise InfeasibleError(reason)
     law_lowest, law_highest = model.convergence.batch_samples_range
     s = 1.0 if model.accumulation == "auto" else float(model.accumulation)
     # real micro-batches may be smaller than a sample, as in the paper; whole ones may not

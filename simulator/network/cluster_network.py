@@ -274,6 +274,28 @@ class FabricDelta:
         """Return what the collective takes among `learners`, with its reasons; answers are remembered."""
         return _time(self, learners)
 
+    def refusal(self, learners: int) -> str | None:
+        """Return why there cannot be so many learners (hosts, or what the collective asks for), or None; simulates nothing."""
+        from simulator.network import collectives
+
+        slots = topology_of(self.network).hosts // self.accelerators_per_learner
+        if learners > slots:
+            return f"learners must be at most {slots}, what the {topology_of(self.network).name} holds, got {learners}"
+        if learners == 1 or self.collective == "auto":
+            return None
+        try:
+            if self.collective == "hierarchical":
+                group = self.group(learners)
+                for name, ranks in ((self.inner, group), (self.outer, learners // group)):
+                    collectives.check_ranks(COLLECTIVE_NAMES.get(name, name), ranks)
+            else:
+                collectives.check_ranks(COLLECTIVE_NAMES.get(self.collective, self.collective), learners)
+        except CollectiveError as error:
+            return str(error)
+        if self.collective == "ps" and self.servers > slots - learners:
+            return f"servers must be at most the {slots - learners} hosts left, got {self.servers}"
+        return None
+
     def schedule(self, name: str, learners: int) -> Schedule:
         """Return the schedule of a collective; CollectiveError where it cannot have so many ranks."""
         from simulator.network import collectives

@@ -40,6 +40,12 @@ def _checked(ranks: int, gradient_bytes: float) -> tuple[int, float]:
     return int(whole("ranks", ranks)), float(non_negative("gradient_bytes", gradient_bytes))
 
 
+def check_ranks(name: str, ranks: int) -> None:
+    """Raise CollectiveError where a collective cannot have so many ranks."""
+    if name in ("recursive_doubling", "halving_doubling_near", "halving_doubling_far"):
+        _rounds(name, ranks)
+
+
 def _rounds(name: str, ranks: int) -> int:
     """Return log2 P; CollectiveError where P is no power of two."""
     if ranks & (ranks - 1):

@@ -132,3 +132,16 @@ def test_a_scenario_is_asked_for_what_it_has(tmp_path: Path) -> None:
 @pytest.mark.parametrize("wrong", [("--sends", "foo"), ("--learners", "2.5"), ("--no-such-flag",)])
 def test_usage_errors_exit_with_2(wrong: tuple[str, ...]) -> None:
     assert command("network", *STAR, *wrong).status == 2
+
+
+def test_numbers_of_learners_that_the_collective_cannot_have_are_passed_over(tmp_path: Path) -> None:
+    """16 accelerators, halving-doubling: the search and the thresholds see powers of two alone, a given 12 is refused."""
+    path = on_a_network(tmp_path, NETWORK + 'collective = "rhd_near"\n')
+    scaled = command("scale", path, "--json", "--learners", "1,8,16")
+    assert scaled.status == 0, scaled.err
+    found = command("optimum", path, "--json", "--learners", "best")
+    assert found.status == 0, found.err
+    assert found.answer["learners"] in (1, 2, 4, 8, 16)
+    refused = command("optimum", path, "--learners", "12")
+    assert refused.status == 1
+    assert "halving_doubling_near needs a power of two of ranks, got 12" in refused.err

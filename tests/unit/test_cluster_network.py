@@ -133,3 +133,18 @@ def test_what_cannot_be_is_said_by_name(law: FabricDelta, learners: int, says: s
     with pytest.raises(SimulatorError) as caught:
         law.time(learners)
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("collective", ["ring", "rd", "rhd_near", "tree", "hierarchical", "ps", "psco", "a2a", "auto"])
+def test_a_refusal_is_what_the_simulation_would_say(collective: str) -> None:
+    law = delta(nodes(), collective, servers=2, inner="rhd_near")
+    for learners in range(1, 19):
+        refused = law.refusal(learners)
+        if learners == 1:
+            assert refused is None
+        elif refused is None:
+            assert law.time(learners).time_s > 0
+        else:
+            with pytest.raises(SimulatorError) as caught:
+                law.time(learners)
+            assert str(caught.value) == refused
