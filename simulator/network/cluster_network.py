@@ -293,7 +293,9 @@ class FabricDelta:
         except CollectiveError as error:
             return str(error)
         if self.collective == "ps" and self.servers > slots - learners:
-            return f"servers must be at most the {slots - learners} hosts left, got {self.servers}"
+            return (
+                f"servers must be at most the {slots - learners} hosts that {learners} learners leave free, got {self.servers}"
+            )
         return None
 
     def schedule(self, name: str, learners: int) -> Schedule:
@@ -349,7 +351,9 @@ def _alone(delta: FabricDelta, topology: Topology, name: str, learners: int) -> 
     if name == "ps":
         free = np.setdiff1d(np.arange(slots), places)
         if len(free) < delta.servers:
-            raise TopologyError(f"servers must be at most the {len(free)} hosts left, got {delta.servers}")
+            raise TopologyError(
+                f"servers must be at most the {len(free)} hosts that {learners} learners leave free, got {delta.servers}"
+            )
         places = np.concatenate([places, free[: delta.servers]])
     schedule = delta.schedule(name, learners)
     jobs = [Job(schedule=schedule, hosts=places * each + j) for j in range(each)]

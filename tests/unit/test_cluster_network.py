@@ -103,7 +103,7 @@ def test_a_parameter_server_sits_beside_the_learners() -> None:
     found = delta(network(nodes=10), "ps", servers=2).time(8)
     # each of two servers takes a half from 8 workers one way and gives it back: 8 * 40 MB over 10 GB/s, twice
     assert found.time_s == pytest.approx(2 * (2e-6 + 8 * BYTES / 2 / 10e9), rel=1e-9)
-    with pytest.raises(TopologyError, match="servers must be at most the 1 hosts left, got 2"):
+    with pytest.raises(TopologyError, match="servers must be at most the 1 hosts that 8 learners leave free, got 2"):
         delta(network(nodes=9), "ps", servers=2).time(8)
 
 
