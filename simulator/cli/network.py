@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from cyclopts import Parameter
 
 from simulator.cli.flags import OutputFlags, ScenarioFlags, WholeNumber
-from simulator.errors import SimulatorError
+from simulator.errors import NoEffectWarning, SimulatorError
 
 if TYPE_CHECKING:
     from simulator.network.cluster_network import CollectiveTime, FabricDelta
@@ -21,7 +22,7 @@ __all__ = ["network"]
 NO_CHOICE, NO_OUTPUT = ScenarioFlags(), OutputFlags()
 MOST_LINKS = 12
 """Lines of links that the text lists, busiest first; links alike share a line."""
-MOST_HOSTS = 2**20  # as simulator.network.cluster_network.MOST_HOSTS, without importing it
+MOST_HOSTS = 2**20  # as simulator.network.clusters.MOST_HOSTS, without importing it
 
 
 @Parameter(name="*")
@@ -176,6 +177,9 @@ def network(
             delta, count = _of_flags(flags, learners, bytes, choice.seed)
         inputs = [repr(delta), count]
         out = Output.prepared("network", output, title=title, seed=seed, inputs=inputs, figures=figures)
+        idle = delta.idle_nics()
+        if idle is not None:
+            warnings.warn(idle, NoEffectWarning, stacklevel=1)
         with request_errors(loaded.name if loaded is not None else None):
             found = delta.time(count) if count > 1 else None
     if found is None:

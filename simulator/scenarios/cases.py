@@ -14,6 +14,7 @@ from simulator.compute import KneeCompute
 from simulator.errors import (
     ExtrapolationWarning,
     Fault,
+    NoEffectWarning,
     ScenarioError,
     TopologyError,
     UnverifiedWarning,
@@ -173,7 +174,11 @@ class Case:
         return nodes * converge_time_s / HOUR_S * self.usd_per_node_hour
 
     def warn_about(self, batch_samples: float) -> None:
-        """Warn where the answer at this mini-batch rests on an extrapolation or an estimate."""
+        """Warn where the answer at this mini-batch rests on an extrapolation or an estimate, or leaves hardware idle."""
+        idle_nics = getattr(self.model.reduce, "idle_nics", None)  # of a network
+        idle = idle_nics() if idle_nics is not None else None
+        if idle is not None:
+            warnings.warn(idle, NoEffectWarning, stacklevel=2)
         if self.fit is not None:
             lowest, highest = self.fit.batch_samples_range
             if not lowest * (1 - 1e-12) <= batch_samples <= highest * (1 + 1e-12):
@@ -291,7 +296,7 @@ def _reduce(scenario: Scenario, index: int, at_hand: int, per_learner: int, per_
 
 def _fabric(scenario: Scenario, index: int, at_hand: int, per_learner: int) -> ReduceModel:
     """Return Delta(P) from [network]; the topology is built now, so that what it cannot hold is said before anything is run."""
-    from simulator.network.cluster_network import topology_of
+    from simulator.network.clusters import topology_of
     from simulator.scenarios.fabrics import delta_of, network_of
 
     section, seed = scenario.sections.network, scenario.sections.seed

@@ -11,7 +11,6 @@ import numpy as np
 from simulator.errors import InfeasibleError
 from simulator.limits import EXTRAPOLATION_FACTOR, admissible_batch_samples
 from simulator.loading import Provenance, quantity, unit_of, values_of
-from simulator.network.cluster_network import FabricDelta
 from simulator.scenarios.cases import Case
 from simulator.scenarios.resolve import Scenario
 
@@ -103,7 +102,7 @@ def explanation(scenario: Scenario, case: Case) -> list[dict[str, Any]]:
 def _given(scenario: Scenario, case: Case) -> Iterator[dict[str, Any]]:
     """Rows for what the files say: the case's workload and compute law, the shared sections, the hardware."""
     own = f"workload[{case.workload_index}]"
-    network = ("network",) if isinstance(case.model.reduce, FabricDelta) else ()
+    network = ("network",) if hasattr(case.model.reduce, "network") else ()
     for path, value in values_of(scenario.tree):
         root = path.split(".")[0]
         key = path.rsplit(".", 1)[-1]
@@ -146,7 +145,7 @@ def _consequences(case: Case) -> list[dict[str, Any]]:
         if hasattr(case.model.reduce, name):
             value = getattr(case.model.reduce, name)
             rows.append(_derived(f"reduce.{name}", value, unit_of(name), "from the cluster and the workload"))
-    if isinstance(case.model.reduce, FabricDelta):
+    if hasattr(case.model.reduce, "network"):
         rows += _of_the_network(case.model.reduce, case.learners_at_hand)
     for P in sorted({1, case.learners_at_hand}):
         try:
@@ -163,7 +162,7 @@ def _consequences(case: Case) -> list[dict[str, Any]]:
     return rows
 
 
-def _of_the_network(delta: FabricDelta, learners: int) -> list[dict[str, Any]]:
+def _of_the_network(delta: Any, learners: int) -> list[dict[str, Any]]:
     """Rows for the links that the network is built of, and for what the collective takes on it."""
     rows = []
     network = delta.network

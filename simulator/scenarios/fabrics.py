@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from simulator.errors import Fault, ScenarioError
-from simulator.network.cluster_network import ClusterNetwork, FabricDelta, PlacedRanks
+from simulator.network.cluster_network import FabricDelta, PlacedRanks
+from simulator.network.clusters import ClusterNetwork
 from simulator.network.links import Link, host_link, tier_link
 from simulator.profiles import Network, Node, Switch, load_profile
 from simulator.scenarios.cluster_sections import LinkKeys, NetworkSection

@@ -145,3 +145,12 @@ def test_numbers_of_learners_that_the_collective_cannot_have_are_passed_over(tmp
     refused = command("optimum", path, "--learners", "12")
     assert refused.status == 1
     assert "halving_doubling_near needs a power of two of ranks, got 12" in refused.err
+
+
+@pytest.mark.parametrize(("down", "idle"), [("2", True), ("16", False)])
+def test_nics_that_stand_idle_are_warned_about(tmp_path: Path, down: str, idle: bool) -> None:
+    """A DGX A100 has eight NICs for its accelerators: two nodes want an xgft of 16 hosts."""
+    path = on_a_network(tmp_path, f'[network]\ntopology = "xgft"\ndown = [{down}]\nup = [1]\nhost_link = "ib-hdr"\n')
+    for verb in ("network", "run"):
+        texts = [warning["text"] for warning in command(verb, path, "--json").answer["warnings"]]
+        assert any(text.startswith("7 of the 8 NICs of a node stand idle: the xgft has 2 hosts") for text in texts) == idle

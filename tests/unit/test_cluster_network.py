@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from simulator.errors import CollectiveError, SimulatorError, TopologyError
-from simulator.network.cluster_network import AUTO, ClusterNetwork, FabricDelta, PlacedRanks, topology_of
+from simulator.network.cluster_network import AUTO, FabricDelta, PlacedRanks
+from simulator.network.clusters import ClusterNetwork, topology_of
 from simulator.network.links import Link
 
 LINK = Link(bandwidth_bytes_per_s=10e9, latency_s=1e-6)
