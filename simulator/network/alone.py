@@ -132,6 +132,7 @@ def by_recurrence(program: Program, start_s: float | FloatArray, protocol: Proto
     time = np.array(np.broadcast_to(np.asarray(start_s, dtype=np.float64), (schedule.ranks,)))
     latency, computed = np.zeros(schedule.ranks), np.zeros(schedule.ranks)
     idle_from = np.full(topology.links, -np.inf)
+    scratch = [np.empty(schedule.ranks) for _ in range(3)]
     workers = slice(0, schedule.workers)
     for turn in range(schedule.rounds):
         if schedule.compute_s is not None:
@@ -143,7 +144,7 @@ def by_recurrence(program: Program, start_s: float | FloatArray, protocol: Proto
                 values[workers] = values[slowest]
         if not step_through(
             first, last, program.source, program.target, program.delay, transfer_s, protocol == "eager", watch,
-            program.hop_first, program.hop, idle_from, time, latency, computed,
+            program.hop_first, program.hop, idle_from, time, latency, computed, *scratch,
         ):  # fmt: skip
             return None
     hops = np.diff(program.hop_first)

@@ -27,7 +27,7 @@ from simulator.network.kernel_state import (
     State,
     compiled,
 )
-from simulator.network.sharing_kernel import pop_leaving, reshare
+from simulator.network.sharing_kernel import pop_leaving, reshare, unbind
 
 __all__ = ["GROW", "IDLE", "JOB_OVER", "REACHED", "push_early", "run"]
 
@@ -281,7 +281,8 @@ def _leave(s: State, slot: int, time: float) -> None:
     m = s.slots[slot].message
     width = s.number[HOPS]
     first = s.messages[m].hop_first
-    s.links[s.slots[slot].bottleneck].bound -= 1
+    unbind(s, slot)
+    rate = s.slots[slot].rate
     for h in range(s.messages[m].hop_count):
         link = s.hop[first + h]
         node = slot * width + h
@@ -293,6 +294,7 @@ def _leave(s: State, slot: int, time: float) -> None:
         if after >= 0:
             s.nodes[after].previous = before
         s.links[link].count -= 1
+        s.links[link].load = s.links[link].load - rate if s.links[link].count > 0 else 0.0
         if s.links[link].is_dirty == 0:
             s.links[link].is_dirty = 1
             s.dirty[s.number[DIRTY]] = link

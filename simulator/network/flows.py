@@ -74,7 +74,7 @@ class FlowLevel:
         a = empty_arrays()
         a["links"] = np.zeros(topology.links, dtype=LINK)
         a["links"]["capacity"] = topology.bandwidth_bytes_per_s
-        a["links"]["head"] = -1
+        a["links"]["head"] = a["links"]["bound_head"] = -1
         for name in ("dirty", "region", "heap"):
             a[name] = np.zeros(topology.links, dtype=a[name].dtype)
         a["number"] = np.zeros(16, dtype=np.int64)
@@ -212,6 +212,7 @@ class FlowLevel:
         for name in ("next", "previous"):
             wide[name][:, :old] = _renumbered(nodes[name], old, hops)
         a["nodes"] = wide.ravel()
+        a["members"] = np.zeros(len(a["nodes"]), dtype=np.int32)
         a["links"]["head"] = _renumbered(a["links"]["head"], old, hops)
         a["number"][HOPS] = hops
 
@@ -225,6 +226,7 @@ class FlowLevel:
             slots[name] = -1
         self._append("slots", slots)
         self._append("nodes", np.full(more * int(a["number"][HOPS]), -1, dtype=NODE))
+        self._append("members", np.zeros(more * int(a["number"][HOPS]), dtype=np.int32))
         for name in ("free", "fresh", "touched", "leaving"):
             self._append(name, np.zeros(more, dtype=np.int32))
         free = int(a["number"][FREE])

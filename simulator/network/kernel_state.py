@@ -21,12 +21,18 @@ TIE = 1e-13
 
 
 def compiled(function: F) -> F:
-    """Compile a function with numba; the machine code is kept for the next process where a folder can be written."""
+    """Compile a function with numba; the machine code is kept for the next process where a folder can be written.
+
+    Compiled functions must not make arrays: they are compiled without counting references, which would take most of the time.
+    """
     njit = importlib.import_module("numba").njit
+    options: dict[str, Any] = {"error_model": "numpy"}
+    if hasattr(importlib.import_module("numba.core.options").DefaultOptions, "_nrt"):
+        options["_nrt"] = False  # the callers hold the arrays
     try:
-        made = njit(cache=True, error_model="numpy")(function)
+        made = njit(cache=True, **options)(function)
     except RuntimeError:  # neither the package nor the user's cache can be written
-        return cast(F, njit(error_model="numpy")(function))
+        return cast(F, njit(**options)(function))
     # numba looks at the file of the function alone; ours call each other across files, so all of them count.
     file = made._cache._cache_file
     file._source_stamp = (*file._source_stamp, _kernel_stamp())
@@ -78,17 +84,20 @@ RANK = np.dtype(
 SLOT = np.dtype(
     [("left", "f8"), ("rate", "f8"), ("since", "f8"), ("ends", "f8"), ("new_rate", "f8"), ("begin_latency", "f8"),
      ("begin_computed", "f8"), ("position", "i8"), ("mark", "i8"), ("frozen", "i8"), ("message", "i4"), ("bottleneck", "i4"),
-     ("new_bottleneck", "i4"), ("place", "i4"), ("following", "i4")],
+     ("new_bottleneck", "i4"), ("place", "i4"), ("following", "i4"), ("bound_next", "i4"), ("bound_previous", "i4")],
     align=True,
 )  # fmt: skip
-"""A message under way; place: in the heap of departures; following: the next slot that waits for the same rank."""
+"""A message under way; place: in the heap of departures; following: the next slot that waits for the same rank; bound_next:
+the next flow that the same link limits."""
 
 LINK = np.dtype(
-    [("capacity", "f8"), ("room", "f8"), ("level", "f8"), ("top", "f8"), ("full_since", "f8"), ("full_s", "f8"), ("mark", "i8"),
-     ("head", "i4"), ("count", "i4"), ("loose", "i4"), ("bound", "i4"), ("is_dirty", "i4"), ("is_full", "i4")],
+    [("capacity", "f8"), ("load", "f8"), ("most", "f8"), ("spare", "f8"), ("room", "f8"), ("level", "f8"), ("top", "f8"),
+     ("full_since", "f8"), ("full_s", "f8"), ("mark", "i8"), ("first", "i8"), ("last", "i8"), ("head", "i4"), ("count", "i4"),
+     ("bound_head", "i4"), ("mine", "i4"), ("loose", "i4"), ("age", "i4"), ("is_dirty", "i4"), ("is_full", "i4")],
     align=True,
 )  # fmt: skip
-"""head: first node of its list of flows; bound: flows that it limits; the rest is scratch of the solution."""
+"""head, count: its flows; bound_head: first flow that it limits; load: sum of their rates, summed anew after `age` updates;
+most: no flow on it is faster; the rest is scratch of a solution (spare: what the flows solved for may use, mine: how many)."""
 
 NODE = np.dtype([("next", "i4"), ("previous", "i4")])
 """Node ``slot * HOPS + h`` stands for the h-th link of a slot's route in the list of that link."""
@@ -119,6 +128,7 @@ class State(NamedTuple):
     free: Shorts
     fresh: Shorts
     touched: Shorts
+    members: Shorts  # flows solved for, link by link
     leaving: Shorts
     dirty: Shorts
     region: Shorts

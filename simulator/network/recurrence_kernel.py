@@ -27,20 +27,20 @@ def step_through(
     time: FloatArray,
     latency: FloatArray,
     computed: FloatArray,
+    next_time: FloatArray,
+    next_latency: FloatArray,
+    next_computed: FloatArray,
 ) -> bool:
     """Do the steps whose messages are first[k]..last[k]-1, one after another; False if two messages share a link in time.
 
     `time`, `latency` and `computed` of the ranks are changed in place. `idle_from` says from when each link is idle; it is
-    looked at only where `watch` is true.
+    looked at only where `watch` is true. The last three are for scratch.
     """
-    ranks = len(time)
-    next_time = np.empty(ranks)
-    next_latency = np.empty(ranks)
-    next_computed = np.empty(ranks)
     for k in range(len(first)):
-        next_time[:] = time
-        next_latency[:] = latency
-        next_computed[:] = computed
+        for r in range(len(time)):
+            next_time[r] = time[r]
+            next_latency[r] = latency[r]
+            next_computed[r] = computed[r]
         for m in range(first[k], last[k]):
             a = source[m]
             b = target[m]
@@ -60,7 +60,8 @@ def step_through(
                 next_time[b] = ends
                 next_latency[b] = latency[late] + delay[m]
                 next_computed[b] = computed[late]
-        time[:] = next_time
-        latency[:] = next_latency
-        computed[:] = next_computed
+        for r in range(len(time)):
+            time[r] = next_time[r]
+            latency[r] = next_latency[r]
+            computed[r] = next_computed[r]
     return True

@@ -12,7 +12,7 @@ import numpy as np
 
 from simulator.network.kernel_state import DIRTY, EPOCH, FRESH, HOPS, LEAVING, State, compiled
 
-__all__ = ["change_leaving", "pop_leaving", "reshare"]
+__all__ = ["pop_leaving", "reshare", "unbind"]
 
 SLACK = 1e-13
 """Relative difference below which a link is full and two rates are equal; too small a value costs time, not accuracy."""
@@ -20,6 +20,8 @@ SAME_RATE = 1e-14
 PATIENCE = 4
 """Repetitions after which all flows of the region join."""
 FULL = 1e-9
+FRESHNESS = 64
+"""Updates of a link's load after which it is summed anew."""
 
 
 @compiled
@@ -58,7 +60,7 @@ def _sift_down(s: State, at: int) -> None:
 
 
 @compiled
-def change_leaving(s: State, slot: int, ends: float) -> None:
+def _change_leaving(s: State, slot: int, ends: float) -> None:
     """Set when a flow ends; it enters the heap of departures if it is not there."""
     before = s.slots[slot].ends
     s.slots[slot].ends = ends
@@ -123,10 +125,48 @@ def _sink_link(s: State, size: int, key: float, link: int) -> None:
 
 
 @compiled
+def unbind(s: State, slot: int) -> None:
+    """Take a flow out of the list of those that its bottleneck limits."""
+    before, after = s.slots[slot].bound_previous, s.slots[slot].bound_next
+    if before >= 0:
+        s.slots[before].bound_next = after
+    else:
+        s.links[s.slots[slot].bottleneck].bound_head = after
+    if after >= 0:
+        s.slots[after].bound_previous = before
+    s.slots[slot].bottleneck = -1
+
+
+@compiled
+def _bind(s: State, slot: int, link: int) -> None:
+    after = s.links[link].bound_head
+    s.slots[slot].bottleneck = link
+    s.slots[slot].bound_previous = -1
+    s.slots[slot].bound_next = after
+    if after >= 0:
+        s.slots[after].bound_previous = slot
+    s.links[link].bound_head = slot
+
+
+@compiled
+def _sum_anew(s: State, link: int) -> None:
+    """Sum the rates on a link, so that rounding errors do not gather in its load."""
+    width = s.number[HOPS]
+    load = 0.0
+    node = s.links[link].head
+    while node >= 0:
+        load += s.slots[node // width].rate
+        node = s.nodes[node].next
+    s.links[link].load = load
+    s.links[link].age = 0
+
+
+@compiled
 def _join(s: State, slot: int, epoch: int, flows: int, links: int) -> int:
     """Add a flow to those that are solved for, and its links to the region; return the new number of links."""
     s.slots[slot].mark = epoch
     s.touched[flows] = slot
+    rate = s.slots[slot].rate
     m = s.slots[slot].message
     first = s.messages[m].hop_first
     for h in range(first, first + s.messages[m].hop_count):
@@ -135,40 +175,50 @@ def _join(s: State, slot: int, epoch: int, flows: int, links: int) -> int:
             s.links[link].mark = epoch
             s.region[links] = link
             links += 1
+            s.links[link].age += 1
+            if s.links[link].age > FRESHNESS:
+                _sum_anew(s, link)
+            s.links[link].spare = s.links[link].capacity - s.links[link].load
+            s.links[link].mine = 0
+        s.links[link].spare += rate
+        s.links[link].mine += 1
     return links
 
 
 @compiled
-def _fill(s: State, epoch: int, links: int, pass_mark: int) -> None:
-    """Raise the rates of the marked flows together, and stop each at the first link that is full."""
-    width = s.number[HOPS]
+def _fill(s: State, flows: int, links: int, pass_mark: int) -> None:
+    """Raise the rates of the flows that are solved for together, and stop each at the first link that is full."""
     size = 0
+    at = 0
     for i in range(links):
         link = s.region[i]
-        room = s.links[link].capacity
-        loose = 0
-        node = s.links[link].head
-        while node >= 0:
-            slot = node // width
-            if s.slots[slot].mark == epoch:
-                loose += 1
-            else:
-                room -= s.slots[slot].rate
-            node = s.nodes[node].next
-        s.links[link].room = room
-        s.links[link].loose = loose
+        mine = s.links[link].mine
+        s.links[link].first = at
+        s.links[link].last = at
+        at += mine
+        if mine == s.links[link].count:
+            s.links[link].spare = s.links[link].capacity
+        s.links[link].room = s.links[link].spare
+        s.links[link].loose = mine
         s.links[link].level = np.inf
         s.links[link].top = 0.0
-        if loose > 0:
-            _push_link(s, size, max(room, 0.0) / loose, link)
-            size += 1
+        _push_link(s, size, max(s.links[link].spare, 0.0) / mine, link)
+        size += 1
+    for i in range(flows):
+        slot = s.touched[i]
+        m = s.slots[slot].message
+        first = s.messages[m].hop_first
+        for h in range(first, first + s.messages[m].hop_count):
+            link = s.hop[h]
+            s.members[s.links[link].last] = slot
+            s.links[link].last += 1
     while size > 0:
         link = s.heap[0].link
-        key = s.heap[0].key
         loose = s.links[link].loose
+        share = 0.0
         if loose > 0:
             share = max(s.links[link].room, 0.0) / loose
-            if share > key:
+            if share > s.heap[0].key:
                 _sink_link(s, size, share, link)
                 continue
         size -= 1
@@ -177,10 +227,9 @@ def _fill(s: State, epoch: int, links: int, pass_mark: int) -> None:
         if loose == 0:
             continue
         s.links[link].level = share
-        node = s.links[link].head
-        while node >= 0:
-            slot = node // width
-            if s.slots[slot].mark == epoch and s.slots[slot].frozen != pass_mark:
+        for i in range(s.links[link].first, s.links[link].last):
+            slot = s.members[i]
+            if s.slots[slot].frozen != pass_mark:
                 s.slots[slot].frozen = pass_mark
                 s.slots[slot].new_rate = share
                 s.slots[slot].new_bottleneck = link
@@ -190,14 +239,44 @@ def _fill(s: State, epoch: int, links: int, pass_mark: int) -> None:
                     other = s.hop[h]
                     s.links[other].room -= share
                     s.links[other].loose -= 1
-                    s.links[other].top = max(s.links[other].top, share)
+                    s.links[other].top = share  # levels only rise
+
+
+@compiled
+def _join_disturbed(s: State, link: int, epoch: int, flows: int, links: int, everyone: bool) -> tuple[int, int]:
+    """Add the held flows of a link that the solution disturbs, or all of them; return the new numbers of flows and links."""
+    width = s.number[HOPS]
+    limits = s.links[link].level < np.inf
+    fastest = s.links[link].level * (1.0 + SLACK)
+    slot = s.links[link].bound_head
+    if slot >= 0:  # those that the link limited so far have one rate
+        slack = not limits and s.links[link].room > SLACK * s.links[link].capacity
+        rate = s.slots[slot].rate
+        if slack or rate > fastest or s.links[link].top > rate * (1.0 + SLACK):
+            while slot >= 0:
+                if s.slots[slot].mark != epoch:
+                    links = _join(s, slot, epoch, flows, links)
+                    flows += 1
+                slot = s.slots[slot].bound_next
+    if everyone or (limits and s.links[link].most > fastest):
+        most = 0.0
+        node = s.links[link].head
+        while node >= 0:
+            slot = node // width
+            if s.slots[slot].mark != epoch:
+                if everyone or s.slots[slot].rate > fastest:
+                    links = _join(s, slot, epoch, flows, links)
+                    flows += 1
+                else:
+                    most = max(most, s.slots[slot].rate)
             node = s.nodes[node].next
+        s.links[link].most = most
+    return flows, links
 
 
 @compiled
 def reshare(s: State, now: float) -> None:
     """Set the rates anew after arrivals (fresh) and departures (dirty links)."""
-    width = s.number[HOPS]
     epoch = s.number[EPOCH] + 1
     flows = 0
     links = 0
@@ -207,68 +286,53 @@ def reshare(s: State, now: float) -> None:
     for i in range(s.number[DIRTY]):
         link = s.dirty[i]
         s.links[link].is_dirty = 0
-        if s.links[link].bound > 0:
-            node = s.links[link].head
-            while node >= 0:
-                slot = node // width
-                if s.slots[slot].mark != epoch and s.slots[slot].bottleneck == link:
-                    links = _join(s, slot, epoch, flows, links)
-                    flows += 1
-                node = s.nodes[node].next
+        slot = s.links[link].bound_head
+        while slot >= 0:
+            if s.slots[slot].mark != epoch:
+                links = _join(s, slot, epoch, flows, links)
+                flows += 1
+            slot = s.slots[slot].bound_next
     pass_mark = epoch
-    tries = 0
     while flows > 0:
-        _fill(s, epoch, links, pass_mark)
+        _fill(s, flows, links, pass_mark)
         before, region = flows, links
         for i in range(region):
-            link = s.region[i]
-            limits = s.links[link].level < np.inf
-            slack = not limits and s.links[link].room > SLACK * s.links[link].capacity
-            fastest = s.links[link].level * (1.0 + SLACK)
-            top = s.links[link].top / (1.0 + SLACK)
-            if not limits and s.links[link].bound == 0 and tries < PATIENCE:
-                continue  # no held flow of this link can be disturbed
-            node = s.links[link].head
-            while node >= 0:
-                slot = node // width
-                if s.slots[slot].mark != epoch and (
-                    (limits and s.slots[slot].rate > fastest)
-                    or (s.slots[slot].bottleneck == link and (slack or top > s.slots[slot].rate))
-                    or tries >= PATIENCE
-                ):
-                    links = _join(s, slot, epoch, flows, links)
-                    flows += 1
-                node = s.nodes[node].next
+            flows, links = _join_disturbed(s, s.region[i], epoch, flows, links, pass_mark - epoch >= PATIENCE)
         if flows == before:
             break
-        tries += 1
         pass_mark += 1
     s.number[EPOCH] = pass_mark
     s.number[FRESH] = 0
-    for i in range(flows):
-        slot = s.touched[i]
-        old = s.slots[slot].rate
-        rate = s.slots[slot].new_rate
-        link = s.slots[slot].new_bottleneck
-        if s.slots[slot].bottleneck != link:
-            if s.slots[slot].bottleneck >= 0:
-                s.links[s.slots[slot].bottleneck].bound -= 1
-            s.links[link].bound += 1
-            s.slots[slot].bottleneck = link
-        if abs(rate - old) > SAME_RATE * old or old == 0.0:
-            s.slots[slot].left = max(s.slots[slot].left - old * (now - s.slots[slot].since), 0.0)
-            s.slots[slot].since = now
-            s.slots[slot].rate = rate
-            change_leaving(s, slot, now + s.slots[slot].left / rate)
     for i in range(links):
         link = s.region[i]
-        full = s.links[link].level < np.inf or s.links[link].room <= FULL * s.links[link].capacity
-        _note_full(s, link, full, now)
+        limits = s.links[link].level < np.inf
+        s.links[link].load = s.links[link].capacity - s.links[link].room
+        s.links[link].most = s.links[link].level * (1.0 + SLACK) if limits else max(s.links[link].most, s.links[link].top)
+        _note_full(s, link, limits or s.links[link].room <= FULL * s.links[link].capacity, now)
     for i in range(s.number[DIRTY]):
         link = s.dirty[i]
-        if s.links[link].mark < epoch and s.links[link].bound == 0:
+        if s.links[link].mark < epoch and s.links[link].bound_head < 0:
             _note_full(s, link, False, now)
     s.number[DIRTY] = 0
+    for i in range(flows):
+        _set_rate(s, s.touched[i], now)
+
+
+@compiled
+def _set_rate(s: State, slot: int, now: float) -> None:
+    """Give a flow its new rate and bottleneck, and the end that follows."""
+    old = s.slots[slot].rate
+    rate = s.slots[slot].new_rate
+    link = s.slots[slot].new_bottleneck
+    if s.slots[slot].bottleneck != link:
+        if s.slots[slot].bottleneck >= 0:
+            unbind(s, slot)
+        _bind(s, slot, link)
+    if abs(rate - old) > SAME_RATE * old or old == 0.0:
+        s.slots[slot].left = max(s.slots[slot].left - old * (now - s.slots[slot].since), 0.0)
+        s.slots[slot].since = now
+        s.slots[slot].rate = rate
+        _change_leaving(s, slot, now + s.slots[slot].left / rate)
 
 
 @compiled
