@@ -35,6 +35,7 @@ notebooks: $(VENV)/installed-dev
 bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/grid.py
 	$(BIN)/python benchmarks/start_up.py
+	$(BIN)/python benchmarks/network.py
 
 clean:
 	rm -rf $(VENV) runs .pytest_cache .mypy_cache .ruff_cache .hypothesis

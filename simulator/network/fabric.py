@@ -121,7 +121,7 @@ class Fabric:
         self._programs: dict[tuple[int, bytes], tuple[Schedule, Program]] = {}
         self._alone: dict[int, tuple[Program, Outcome]] = {}
 
-    def post(self, schedule: Schedule, *, hosts: ArrayLike | None = None, start_s: ArrayLike = 0.0) -> int:
+    def post(self, schedule: Schedule, *, hosts: ArrayLike | None = None, start_s: ArrayLike | None = None) -> int:
         """Post a schedule; return its handle.
 
         Parameters
@@ -130,9 +130,12 @@ class Fabric:
             Who sends what to whom.
         hosts : array_like of int, optional
             Host of each rank; rank r on host r by default.
-        start_s : float or array_like
-            When its ranks start, not before the time that `advance` reached; one time, or one for each rank.
+        start_s : float or array_like, optional
+            When its ranks start, not before the time that `advance` reached, which is the default (0 at first); one time, or
+            one for each rank.
         """
+        if start_s is None:
+            start_s = max(self.now_s, 0.0)
         starts = np.atleast_1d(np.asarray(finite("start_s", start_s), dtype=np.float64))
         if starts.shape not in ((1,), (schedule.ranks,)):
             raise ValueError(f"start_s must be one time or one for each of {schedule.ranks} ranks, got {starts.size}")

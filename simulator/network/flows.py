@@ -23,7 +23,6 @@ from simulator.network.kernel_state import (
     MESSAGE,
     NODE,
     NOW,
-    OVER,
     RANK,
     SLOT,
     State,
@@ -38,6 +37,8 @@ __all__ = ["FlowLevel", "JobTimes", "Protocol"]
 Protocol = Literal["eager", "rendezvous"]
 
 GROW_SLOTS = 256
+MOST_NAMED = 8
+"""Waits that a deadlock report names before it counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -243,19 +244,20 @@ class FlowLevel:
     def _who_waits(self) -> str:
         """Name the ranks that wait and for whom."""
         found: list[str] = []
-        a = self._arrays
+        more = 0
         for job, one in enumerate(self.programs):
-            first, turns = int(a["jobs"]["first_rank"][job]), len(one.schedule.order)
-            ranks = a["ranks"][first : first + one.schedule.ranks]
-            at = ranks["round"] * turns + ranks["turn"]
-            inside, over = ranks["stage"] == INSIDE, ranks["stage"] == OVER
-            for rank in np.flatnonzero(~over).tolist():
-                found += self._rank_waits(one, rank, at, inside, over) if inside[rank] else []
-        shown = found[:8]
-        more = f"; and {len(found) - 8} more" if len(found) > 8 else ""
-        return f"the schedule cannot end: {'; '.join(shown)}{more}"
+            first, turns = int(self._arrays["jobs"]["first_rank"][job]), len(one.schedule.order)
+            ranks = self._arrays["ranks"][first : first + one.schedule.ranks]
+            at, inside = ranks["round"] * turns + ranks["turn"], ranks["stage"] == INSIDE
+            for rank in np.flatnonzero(inside).tolist():
+                if len(found) < MOST_NAMED:
+                    found += self._rank_waits(one, rank, at, inside)
+                else:
+                    more += 1
+        rest = f"; and {more} more ranks wait" if more else ""
+        return f"the schedule cannot end: {'; '.join(found)}{rest}"
 
-    def _rank_waits(self, one: Program, rank: int, at: NDArray[Any], inside: NDArray[Any], over: NDArray[Any]) -> list[str]:
+    def _rank_waits(self, one: Program, rank: int, at: NDArray[Any], inside: NDArray[Any]) -> list[str]:
         turns = len(one.schedule.order)
         base, turn = divmod(int(at[rank]), turns)
         q = int(one.schedule.order[turn])

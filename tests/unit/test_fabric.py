@@ -254,7 +254,7 @@ def test_a_long_list_of_who_waits_is_cut() -> None:
     i = np.arange(12)
     nobody = np.array([], dtype=np.int64)
     waiting = Step(source=nobody, destination=nobody, bytes=np.empty(0), receiver=i, sender=(i + 1) % 12)
-    with pytest.raises(DeadlockError, match=r"rank 7 waits in step 0 for rank 8, which never sends it; and 4 more$"):
+    with pytest.raises(DeadlockError, match=r"rank 7 waits in step 0 for rank 8, which never sends it; and 4 more ranks wait$"):
         collective_time(network(), in_order("waiting", 12, [waiting]))
 
 
@@ -286,6 +286,16 @@ def test_an_answer_that_hangs_on_a_tie_moves_and_others_do_not() -> None:
 def test_requests_that_make_no_sense_are_refused_by_name(call: object, message: str) -> None:
     with pytest.raises((ValueError, TopologyError), match=f"^{re.escape(message)}"):
         call()  # type: ignore[operator]
+
+
+def test_a_schedule_starts_now_unless_told_otherwise() -> None:
+    fabric = Fabric(network())
+    fabric.post(ring(4, M))
+    first = fabric.run()[0].result
+    fabric.post(ring(4, M))
+    second = fabric.run()[0].result
+    assert (first.start_s, second.start_s) == (0.0, first.end_s)
+    assert second.time_s == pytest.approx(first.time_s, rel=1e-12)
 
 
 def test_time_does_not_run_backwards() -> None:
