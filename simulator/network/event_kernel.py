@@ -116,8 +116,8 @@ def _complete(s: State, slot: int, time: float) -> None:
     m = s.slots[slot].message
     latency = s.slots[slot].begin_latency + s.messages[m].delay
     computed = s.slots[slot].begin_computed
-    sender = s.messages[m].source
-    receiver = s.messages[m].target
+    sender = int(s.messages[m].source)
+    receiver = int(s.messages[m].target)
     position = s.slots[slot].position + s.messages[m].shift
     s.ranks[sender].to_send -= 1
     _settle(s, sender, time, latency, computed)
@@ -158,9 +158,9 @@ def _enter(s: State, rank: int, job: int) -> None:
     first, last = s.send_first[row], s.send_first[row + 1]
     s.ranks[rank].to_send += last - first
     before = -1
-    slot = s.ranks[rank].waiting
+    slot = int(s.ranks[rank].waiting)
     while slot >= 0:
-        after = s.slots[slot].following
+        after = int(s.slots[slot].following)
         if s.slots[slot].position + s.messages[s.slots[slot].message].shift == position:
             if before < 0:
                 s.ranks[rank].waiting = after
@@ -176,10 +176,10 @@ def _enter(s: State, rank: int, job: int) -> None:
         slot = after
     for m in range(first, last):
         s.number[FREE] -= 1
-        slot = s.free[s.number[FREE]]
+        slot = int(s.free[s.number[FREE]])
         s.slots[slot].message = m
         s.slots[slot].position = position
-        receiver = s.messages[m].target
+        receiver = int(s.messages[m].target)
         if eager or _has_posted(s, receiver, position + s.messages[m].shift):
             _start(s, slot, rank)
         else:
@@ -236,7 +236,7 @@ def _proceed(s: State, rank: int) -> None:
 def _drain(s: State) -> bool:
     """Let all ranks that are ready proceed; False if a message finds no slot."""
     while s.number[READY] > 0:
-        rank = s.ready[s.number[READY] - 1]
+        rank = int(s.ready[s.number[READY] - 1])
         job = s.ranks[rank].job
         if s.ranks[rank].turn < s.jobs[job].turns and s.ranks[rank].stage <= OPEN:
             row = s.step_row[s.jobs[job].order + s.ranks[rank].turn] + rank - s.jobs[job].first_rank

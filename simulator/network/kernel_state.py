@@ -48,7 +48,7 @@ def _kernel_stamp() -> str:
 
 
 # Places in State.number and State.clock.
-READY, FREE, FRESH, DIRTY, EARLY, LEAVING, EPOCH, FINISHED, HOPS, EAGER, EVENTS = range(11)
+READY, FREE, FRESH, DIRTY, EARLY, LEAVING, EPOCH, FINISHED, HOPS, EAGER, EVENTS, FLOWS, LINKS, SHARES = range(14)
 NOW, WINDOW = range(2)
 BEGIN, COMPUTED, GATE, OPEN, INSIDE, OVER = range(6)
 """Stages of a rank: before computing, computed, at the barrier, past it, inside a step, at its end."""

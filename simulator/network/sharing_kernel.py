@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from simulator.network.kernel_state import DIRTY, EPOCH, FRESH, HOPS, LEAVING, State, compiled
+from simulator.network.kernel_state import DIRTY, EPOCH, FLOWS, FRESH, HOPS, LEAVING, LINKS, SHARES, State, compiled
 
 __all__ = ["pop_leaving", "reshare", "unbind"]
 
@@ -64,9 +64,9 @@ def _change_leaving(s: State, slot: int, ends: float) -> None:
     """Set when a flow ends; it enters the heap of departures if it is not there."""
     before = s.slots[slot].ends
     s.slots[slot].ends = ends
-    at = s.slots[slot].place
+    at = int(s.slots[slot].place)
     if at < 0:
-        at = s.number[LEAVING]
+        at = int(s.number[LEAVING])
         s.number[LEAVING] = at + 1
         s.leaving[at] = slot
         s.slots[slot].place = at
@@ -87,13 +87,14 @@ def pop_leaving(s: State) -> int:
     if size > 0:
         s.leaving[0] = s.leaving[size]
         s.slots[s.leaving[0]].place = 0
-        _sift_down(s, 0)
+        _sift_down(s, int(s.slots[s.leaving[0]].place))
     return int(slot)
 
 
 @compiled
-def _push_link(s: State, size: int, key: float, link: int) -> None:
-    at = size
+def _push_link(s: State, key: float, link: int) -> None:
+    at = s.number[SHARES]
+    s.number[SHARES] = at + 1
     while at > 0:
         above = (at - 1) >> 1
         if s.heap[above].key <= key:
@@ -106,8 +107,9 @@ def _push_link(s: State, size: int, key: float, link: int) -> None:
 
 
 @compiled
-def _sink_link(s: State, size: int, key: float, link: int) -> None:
+def _sink_link(s: State, key: float, link: int) -> None:
     """Put (key, link) where the first entry of the heap was."""
+    size = s.number[SHARES]
     at = 0
     while True:
         below = 2 * at + 1
@@ -162,10 +164,13 @@ def _sum_anew(s: State, link: int) -> None:
 
 
 @compiled
-def _join(s: State, slot: int, epoch: int, flows: int, links: int) -> int:
-    """Add a flow to those that are solved for, and its links to the region; return the new number of links."""
+def _join(s: State, slot: int, epoch: int) -> None:
+    """Add a flow to those that are solved for, and its links to the region; nothing if it is there."""
+    if s.slots[slot].mark == epoch:
+        return
     s.slots[slot].mark = epoch
-    s.touched[flows] = slot
+    s.touched[s.number[FLOWS]] = slot
+    s.number[FLOWS] += 1
     rate = s.slots[slot].rate
     m = s.slots[slot].message
     first = s.messages[m].hop_first
@@ -173,25 +178,24 @@ def _join(s: State, slot: int, epoch: int, flows: int, links: int) -> int:
         link = s.hop[h]
         if s.links[link].mark != epoch:
             s.links[link].mark = epoch
-            s.region[links] = link
-            links += 1
+            s.region[s.number[LINKS]] = link
+            s.number[LINKS] += 1
             s.links[link].age += 1
             if s.links[link].age > FRESHNESS:
-                _sum_anew(s, link)
+                _sum_anew(s, int(link))
             s.links[link].spare = s.links[link].capacity - s.links[link].load
             s.links[link].mine = 0
         s.links[link].spare += rate
         s.links[link].mine += 1
-    return links
 
 
 @compiled
-def _fill(s: State, flows: int, links: int, pass_mark: int) -> None:
+def _fill(s: State, pass_mark: int) -> None:
     """Raise the rates of the flows that are solved for together, and stop each at the first link that is full."""
-    size = 0
+    s.number[SHARES] = 0
     at = 0
-    for i in range(links):
-        link = s.region[i]
+    for i in range(s.number[LINKS]):
+        link = int(s.region[i])
         mine = s.links[link].mine
         s.links[link].first = at
         s.links[link].last = at
@@ -202,9 +206,8 @@ def _fill(s: State, flows: int, links: int, pass_mark: int) -> None:
         s.links[link].loose = mine
         s.links[link].level = np.inf
         s.links[link].top = 0.0
-        _push_link(s, size, max(s.links[link].spare, 0.0) / mine, link)
-        size += 1
-    for i in range(flows):
+        _push_link(s, max(s.links[link].spare, 0.0) / mine, link)
+    for i in range(s.number[FLOWS]):
         slot = s.touched[i]
         m = s.slots[slot].message
         first = s.messages[m].hop_first
@@ -212,18 +215,19 @@ def _fill(s: State, flows: int, links: int, pass_mark: int) -> None:
             link = s.hop[h]
             s.members[s.links[link].last] = slot
             s.links[link].last += 1
-    while size > 0:
+    while s.number[SHARES] > 0:
         link = s.heap[0].link
         loose = s.links[link].loose
         share = 0.0
         if loose > 0:
             share = max(s.links[link].room, 0.0) / loose
             if share > s.heap[0].key:
-                _sink_link(s, size, share, link)
+                _sink_link(s, share, link)
                 continue
-        size -= 1
+        size = s.number[SHARES] - 1
+        s.number[SHARES] = size
         if size > 0:
-            _sink_link(s, size, s.heap[size].key, s.heap[size].link)
+            _sink_link(s, s.heap[size].key, s.heap[size].link)
         if loose == 0:
             continue
         s.links[link].level = share
@@ -243,21 +247,19 @@ def _fill(s: State, flows: int, links: int, pass_mark: int) -> None:
 
 
 @compiled
-def _join_disturbed(s: State, link: int, epoch: int, flows: int, links: int, everyone: bool) -> tuple[int, int]:
-    """Add the held flows of a link that the solution disturbs, or all of them; return the new numbers of flows and links."""
+def _join_disturbed(s: State, link: int, epoch: int, everyone: bool) -> None:
+    """Add the held flows of a link that the solution disturbs, or all of them."""
     width = s.number[HOPS]
     limits = s.links[link].level < np.inf
     fastest = s.links[link].level * (1.0 + SLACK)
-    slot = s.links[link].bound_head
+    slot = int(s.links[link].bound_head)
     if slot >= 0:  # those that the link limited so far have one rate
         slack = not limits and s.links[link].room > SLACK * s.links[link].capacity
         rate = s.slots[slot].rate
         if slack or rate > fastest or s.links[link].top > rate * (1.0 + SLACK):
             while slot >= 0:
-                if s.slots[slot].mark != epoch:
-                    links = _join(s, slot, epoch, flows, links)
-                    flows += 1
-                slot = s.slots[slot].bound_next
+                _join(s, slot, epoch)
+                slot = int(s.slots[slot].bound_next)
     if everyone or (limits and s.links[link].most > fastest):
         most = 0.0
         node = s.links[link].head
@@ -265,57 +267,52 @@ def _join_disturbed(s: State, link: int, epoch: int, flows: int, links: int, eve
             slot = node // width
             if s.slots[slot].mark != epoch:
                 if everyone or s.slots[slot].rate > fastest:
-                    links = _join(s, slot, epoch, flows, links)
-                    flows += 1
+                    _join(s, slot, epoch)
                 else:
                     most = max(most, s.slots[slot].rate)
             node = s.nodes[node].next
         s.links[link].most = most
-    return flows, links
 
 
 @compiled
 def reshare(s: State, now: float) -> None:
     """Set the rates anew after arrivals (fresh) and departures (dirty links)."""
     epoch = s.number[EPOCH] + 1
-    flows = 0
-    links = 0
+    s.number[FLOWS] = 0
+    s.number[LINKS] = 0
     for i in range(s.number[FRESH]):
-        links = _join(s, s.fresh[i], epoch, flows, links)
-        flows += 1
+        _join(s, int(s.fresh[i]), epoch)
     for i in range(s.number[DIRTY]):
-        link = s.dirty[i]
+        link = int(s.dirty[i])
         s.links[link].is_dirty = 0
-        slot = s.links[link].bound_head
+        slot = int(s.links[link].bound_head)
         while slot >= 0:
-            if s.slots[slot].mark != epoch:
-                links = _join(s, slot, epoch, flows, links)
-                flows += 1
-            slot = s.slots[slot].bound_next
+            _join(s, slot, epoch)
+            slot = int(s.slots[slot].bound_next)
     pass_mark = epoch
-    while flows > 0:
-        _fill(s, flows, links, pass_mark)
-        before, region = flows, links
-        for i in range(region):
-            flows, links = _join_disturbed(s, s.region[i], epoch, flows, links, pass_mark - epoch >= PATIENCE)
-        if flows == before:
+    while s.number[FLOWS] > 0:
+        _fill(s, pass_mark)
+        before = s.number[FLOWS]
+        for i in range(s.number[LINKS]):
+            _join_disturbed(s, int(s.region[i]), epoch, pass_mark - epoch >= PATIENCE)
+        if s.number[FLOWS] == before:
             break
         pass_mark += 1
     s.number[EPOCH] = pass_mark
     s.number[FRESH] = 0
-    for i in range(links):
-        link = s.region[i]
+    for i in range(s.number[LINKS]):
+        link = int(s.region[i])
         limits = s.links[link].level < np.inf
         s.links[link].load = s.links[link].capacity - s.links[link].room
         s.links[link].most = s.links[link].level * (1.0 + SLACK) if limits else max(s.links[link].most, s.links[link].top)
         _note_full(s, link, limits or s.links[link].room <= FULL * s.links[link].capacity, now)
     for i in range(s.number[DIRTY]):
-        link = s.dirty[i]
-        if s.links[link].mark < epoch and s.links[link].bound_head < 0:
-            _note_full(s, link, False, now)
+        link = int(s.dirty[i])
+        if s.links[link].mark < epoch:
+            _note_full(s, link, s.links[link].bound_head >= 0, now)  # it limits none, or its flows would be in the region
     s.number[DIRTY] = 0
-    for i in range(flows):
-        _set_rate(s, s.touched[i], now)
+    for i in range(s.number[FLOWS]):
+        _set_rate(s, int(s.touched[i]), now)
 
 
 @compiled
