@@ -106,6 +106,8 @@ def main() -> None:
     timed("psco, P = 256, 2:1, shuffled, stragglers", ft256, late, hosts=rng.permutation(256))
     timed("ring, P = 512, 2:1, shuffled", tree([32, 16], [1, 16]), ring(512, M), hosts=rng.permutation(512))
     timed("psco, P = 200 on 256 hosts, 4:1, shuffled", tree([16, 16], [1, 4]), psco(200, M), hosts=rng.permutation(256)[:200])
+    # Nearly every message ends at a time of its own and moves thousands of others' rates: the hardest kind there is.
+    timed("psco, P = 128 on 1,024 hosts, k = 16, shuffled", k16, psco(128, M), hosts=rng.permutation(1024)[:128])
     print("the event loop without its short cuts")
     for name, topology in (
         ("ring, P = 256, star", star(256, bandwidth_bytes_per_s=B, latency_s=A)),
