@@ -1,7 +1,5 @@
 """Speed of the network on one core, beside SimGrid's CPU seconds where it computed the same case.
 
-A first call of each kind compiles the kernels (or loads their machine code) and is printed apart. SimGrid's seconds are those
-of the shipped table; its C++ ran on another machine with two cores, so they are for orientation.
 A first call of each kind compiles the kernels (or loads their machine code) and is printed apart. SimGrid's seconds are
 those of the shipped table; its C++ ran on another machine with two cores, so they are for orientation.
 
@@ -12,7 +10,6 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Callable
 
 import numpy as np
 
@@ -20,7 +17,6 @@ from simulator.network.alone import by_flows
 from simulator.network.collectives import COLLECTIVES, halving_doubling, ring
 from simulator.network.fabric import Job, collective_time, run_jobs
 from simulator.network.programs import program
-from simulator.network.results import NetworkResult
 from simulator.network.schedules import Schedule
 from simulator.network.topologies import Topology, k_ary_fat_tree, star, xgft
 from simulator.validation.network import NETWORK_CASES, NetworkCase, read_network_cases, run_case
@@ -64,11 +60,6 @@ def timed_case(case: NetworkCase) -> None:
 def warm_up() -> None:
     """Compile everything, and say how long that took."""
     shuffled = np.random.default_rng(0).permutation(16)
-    works: tuple[tuple[str, Callable[[], NetworkResult]], ...] = (
-        ("recurrence", lambda: collective_time(tree([4, 4], [1, 4]), ring(16, M))),
-        ("flows", lambda: collective_time(tree([4, 4], [1, 2]), ring(16, M), hosts=shuffled)),
-    )
-    for name, work in works:
     for name, topology, hosts in (("recurrence", tree([4, 4], [1, 4]), None), ("flows", tree([4, 4], [1, 2]), shuffled)):
         began = time.perf_counter()
         result = collective_time(topology, ring(16, M), hosts=hosts)

@@ -15,6 +15,7 @@ __all__ = [
     "NoEffectWarning",
     "NoUncertaintyWarning",
     "NotInThisVersionError",
+    "PoorFitWarning",
     "ScenarioError",
     "SimulatorError",
     "SimulatorWarning",
@@ -102,6 +103,10 @@ class NoEffectWarning(SimulatorWarning):
 
 class NoUncertaintyWarning(SimulatorWarning):
     """The scenario carries nothing that an interval could be computed from."""
+
+
+class PoorFitWarning(SimulatorWarning):
+    """No law describes the measurements well, or another one does so better: the text says which and by how much."""
 
 
 class SlowdownWarning(SimulatorWarning):

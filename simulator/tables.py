@@ -205,6 +205,8 @@ class Column:
                 return None
             raise ValueError("must not be empty")
         if self.kind == "text":
+            if not text.isprintable():
+                raise ValueError(f"must be printable text, got {shown(text)}")
             if self.choices and text not in self.choices:
                 raise ValueError(f"must be one of {', '.join(self.choices)}, got {shown(text)}")
             return text
@@ -323,4 +325,7 @@ def _csv_lines(path: Path, called: str) -> tuple[list[str], list[tuple[int, list
         raise ScenarioError([Fault(called, f"line {reader.line_num}", f"is not CSV: {error}")]) from None
     if not lines:
         raise ScenarioError([Fault(called, "", "must have a header and at least one row, got nothing")])
-    return [cell.strip() for cell in lines[0][1]], lines[1:]
+    header = [cell.strip() for cell in lines[0][1]]
+    if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
+        raise ScenarioError([Fault(called, "line 1", f"must separate columns by commas, got {shown(header[0])}")])
+    return header, lines[1:]

@@ -31,9 +31,9 @@ class _LogNormalGrid:
         return -0.5 * float(np.log(value / self.median) / self.log_sd) ** 2
 
 
-DEPARTURE_SD = _LogNormalGrid(median=0.05, log_sd=0.7, values=(0.01, 0.03, 0.06, 0.12, 0.25))
+DEPARTURE_SD = _LogNormalGrid(median=0.05, log_sd=0.7, values=(0.01, 0.03, 0.06, 0.12, 0.25, 0.6, 1.5))
 DEPARTURE_LENGTH = _LogNormalGrid(median=1.0, log_sd=0.7, values=(0.35, 0.7, 1.5, 3.0))
-OWN_SD = _LogNormalGrid(median=0.025, log_sd=0.7, values=(0.003, 0.01, 0.03, 0.06, 0.12))
+OWN_SD = _LogNormalGrid(median=0.025, log_sd=0.7, values=(0.003, 0.01, 0.03, 0.06, 0.12, 0.3, 0.8))
 """Relative size of the departure, its length in ln M (1: a factor e in batch size), relative size of what is each point's own.
 Medians after published series taken together (residuals of 3 to 10 %); no series has values of its own."""
 

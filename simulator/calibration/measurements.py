@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from simulator.errors import Fault, FitError, ScenarioError
 from simulator.messages import did_you_mean
 from simulator.quantities import FloatArray
-from simulator.tables import Column, read_rows
+from simulator.tables import Column, read_header, read_rows
 
 __all__ = ["MeasuredUpdates", "UpdatesSeries", "read_batch_samples", "read_updates", "updates_series"]
 
@@ -20,17 +21,19 @@ FINISHED_WORDS = ("finished", "converged", "success", "ok", "yes", "true", "1")
 OUTCOME = Column(kind="text", needed=False, empty=True)
 UPDATES_COLUMNS = {
     "batch_samples": Column(above=0.0, most=1e15),
-    "updates": Column(above=0.0, most=1e15),
+    "updates": Column(least=1.0, most=1e15),
     "updates_std": Column(needed=False, empty=True, least=0.0, most=1e15),
     "runs": Column(kind="whole", needed=False, empty=True, least=1, most=1e9),
     "series": Column(kind="text", needed=False, empty=True),
     "outcome": OUTCOME,
+    "status": OUTCOME,
     "finished": Column(kind="flag", needed=False, empty=True),
     "converged": Column(kind="flag", needed=False, empty=True),
     "censored": Column(kind="flag", needed=False, empty=True),
     "diverged": Column(kind="flag", needed=False, empty=True),
 }
-"""The table of `fit updates`; the last five say whether the runs of a row ended at the target."""
+OUTCOME_COLUMNS = ("outcome", "status", "finished", "converged", "censored", "diverged")
+"""The table of `fit updates`; the last six say whether the runs of a row ended at the target."""
 
 POOL_DEGREES = 4.0
 """Degrees of freedom that the pooled run-to-run spread lends to the spread of a single batch size."""
@@ -184,6 +187,15 @@ def read_updates(path: Path) -> tuple[UpdatesSeries, ...]:
     FitError
         If a series has fewer than two batch sizes.
     """
+    header = read_header(path)
+    slips = [(name, get_close_matches(name.lower(), OUTCOME_COLUMNS, n=1, cutoff=0.8)) for name in header]
+    misspelt = [
+        Fault(str(path), name, f"unknown column; did you mean {near[0]!r}?")
+        for name, near in slips
+        if near and name not in near
+    ]
+    if misspelt:
+        raise ScenarioError(misspelt)
     rows = read_rows(path, UPDATES_COLUMNS)
     faults = [fault for row in rows for fault in _unfinished(str(path), row)]
     if faults:
@@ -209,9 +221,10 @@ def _refusal(name: str, rows: Sequence[MeasuredUpdates]) -> FitError | None:
 def _unfinished(file: str, row: Mapping[str, Any]) -> list[Fault]:
     """Return a fault for a row whose runs did not end at the target: its count of updates is not updates to converge."""
     why = "so its updates are not updates to converge: leave the row out"
-    outcome, line = row["outcome"], row["line"]
-    if outcome is not None and outcome.lower() not in FINISHED_WORDS:
-        return [Fault(file, f"line {line}, outcome", f"must be finished, got {outcome!r}, {why}")]
+    line = row["line"]
+    for column in ("outcome", "status"):
+        if row[column] is not None and row[column].lower() not in FINISHED_WORDS:
+            return [Fault(file, f"line {line}, {column}", f"must be finished, got {row[column]!r}, {why}")]
     for column, good in (("finished", True), ("converged", True), ("censored", False), ("diverged", False)):
         if row[column] is not None and row[column] is not good:
             return [Fault(file, f"line {line}, {column}", f"must be {'yes' if good else 'no'}: the run did not end, {why}")]

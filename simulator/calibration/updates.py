@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from simulator.calibration.concerns import POOR_RMS, concerns, strong_rivals
 from simulator.calibration.departure import Mixture, departure_mixture, joined, variances_after
 from simulator.calibration.measurements import UpdatesSeries, as_arrays
 from simulator.calibration.profile_intervals import ProfileInterval, profile_intervals90
@@ -40,6 +41,9 @@ ASSUMED_RUN_TO_RUN = 0.038
 points whose runs differ at all (quartiles of all points 1.4 and 6.6 %)."""
 
 FEWEST_FOR_SHARPNESS = 4
+
+MOST_BATCH_SIZES = 100
+"""More are refused: nobody measures so many, and the work grows with their cube."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,12 +105,15 @@ class UpdatesFit:
         Weight of each, from the information criterion; adds up to 1.
     plain : PlainInverseFit or None
         The inverse law by plain least squares, floor free; None where none fits.
+    concerns : tuple of str
+        Why to trust the fit less: no law fits well, another fits better, updates do not fall, or stand still.
     """
 
     series: UpdatesSeries
     fits: tuple[LawFit, ...]
     weights: tuple[float, ...]
     plain: PlainInverseFit | None
+    concerns: tuple[str, ...] = ()
 
     @property
     def best(self) -> LawFit:
@@ -147,7 +154,7 @@ class UpdatesFit:
         """
         M = np.atleast_1d(positive("batch_samples", batch_samples))
         mixture = self.mixture(M)
-        outside = np.array([extrapolation_sd(float(one), self.batch_samples_range) ** 2 for one in M])
+        outside = np.array([self._outside_variance(float(one)) for one in M])
         runs = outside + np.log1p(self.run_to_run_relative**2)
         middle = mixture.quantile(0.5, outside)
         mean = [mixture.quantile(q, outside) for q in (0.05, 0.95)]
@@ -175,11 +182,18 @@ class UpdatesFit:
         Where the series says nothing of the spread of runs, nothing is added for it.
         """
         M = np.array([float(positive("batch_samples", batch_samples))])
-        extra = extrapolation_sd(float(M[0]), self.batch_samples_range) ** 2
+        extra = self._outside_variance(float(M[0]))
         extra += (self.series.run_to_run_relative or 0.0) ** 2 / runs
         mixture = self.mixture(M)
         low, high = (float(np.exp(mixture.quantile(q, extra)[0])) for q in (0.05, 0.95))
         return low, high
+
+    def _outside_variance(self, M: float) -> float:
+        """Variance of log N beyond what the components state: that of published series, and the misfit seen, per doubling."""
+        low, high = self.batch_samples_range
+        doublings = float(np.log2(max(M / high, low / M, 1.0)))
+        misfit = max(0.0, self.best.rms_relative**2 - POOR_RMS**2)
+        return extrapolation_sd(M, self.batch_samples_range) ** 2 + min(misfit, 4.0) * doublings
 
     def _warning(self, M: float, updates: float) -> str | None:
         low, high = self.batch_samples_range
@@ -189,7 +203,8 @@ class UpdatesFit:
             text = f"{M / high:.3g} times the largest batch size measured"
             return text + (": no law is trusted that far" if 2.0 * high < M else "")
         if low * (1 - 1e-12) > M:
-            return f"1/{low / M:.3g} of the smallest batch size measured"
+            text = f"1/{low / M:.3g} of the smallest batch size measured"
+            return text + (": no law is trusted that far" if low / M > 2.0 * (1 + 1e-12) else "")
         return None
 
     def record(self) -> FitRecord:
@@ -286,6 +301,8 @@ def fit_updates(
     FitError
         If the law does not fit these points.
     """
+    if len(series.batch_samples) > MOST_BATCH_SIZES:
+        raise FitError(f"{series.name}: must have at most {MOST_BATCH_SIZES} batch sizes, got {len(series.batch_samples)}")
     kinds: tuple[str, ...] = AUTO if law == "auto" else (law,)
     if law == "auto" and len(series.batch_samples) < FEWEST_FOR_SHARPNESS:
         kinds = AUTO[:1]
@@ -293,7 +310,12 @@ def fit_updates(
     if law != "auto" and fits[0].law is None:
         shown = ", ".join(f"{name} {value:.4g}" for name, value in fits[0].parameters().items())
         raise FitError(f"{series.name}: the law {law!r} has no valid parameters where it fits best ({shown}); use auto")
-    fits = [fit for fit in fits if fit.law is not None]
+    try:
+        plain: PlainInverseFit | None = fit_plain_inverse_law(series)
+    except FitError:
+        plain = None
+    rivals = strong_rivals(series, fits, plain) if law == "auto" else []
+    fits = [fit for fit in (*fits, *rivals) if fit.law is not None]
     criteria = np.array([fit.criterion if fit.criterion is not None else np.inf for fit in fits])
     if not np.isfinite(criteria).any():  # too few points for a criterion: the paper's law
         fits, weights = fits[:1], np.ones(1)
@@ -301,15 +323,13 @@ def fit_updates(
         weights = np.exp(-0.5 * (criteria - np.min(criteria)))
         weights = weights / np.sum(weights)
     order = np.argsort(-weights, kind="stable")
-    try:
-        plain: PlainInverseFit | None = fit_plain_inverse_law(series)
-    except FitError:
-        plain = None
+    kept = [i for i in order if weights[i] > 0]
     return UpdatesFit(
         series=series,
-        fits=tuple(fits[i] for i in order if weights[i] > 0),
-        weights=tuple(float(weights[i]) for i in order if weights[i] > 0),
+        fits=tuple(fits[i] for i in kept),
+        weights=tuple(float(weights[i]) for i in kept),
         plain=plain,
+        concerns=concerns(series, fits[kept[0]], rivals),
     )
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from simulator.cli.flags import OutputFlags
-from simulator.errors import SimulatorError
+from simulator.errors import PoorFitWarning, SimulatorError
 
 if TYPE_CHECKING:
     from simulator.calibration.profile_intervals import ProfileInterval
@@ -26,6 +28,8 @@ LAW_WORDS = {
     "noise_floor": "noise floor of a constant learning rate",
 }
 MOST_BATCHES = 10_000
+SAFE_STEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+"""The name of a file that can be the name of a workload."""
 
 
 def updates(
@@ -76,6 +80,9 @@ def updates(
         inputs = [[_inputs(table) for table in tables], asked, law]
         out = Output.prepared("fit updates", output, title=file.name, seed=None, inputs=inputs, figures=figures)
         fits = [fit_updates(table, law=law) for table in tables]
+        for fit in fits:
+            for concern in fit.concerns:
+                warnings.warn(f"{fit.series.name}: {concern}", PoorFitWarning, stacklevel=1)
         keys = [_keys(fit, asked) for fit in fits]
     alone = keys[0] if len(keys) == 1 else dict.fromkeys(keys[0])
     if save is not None:
@@ -112,6 +119,8 @@ def refuse_save(save: Path, series: int, flag: str = "--series") -> None:
     """Refuse, before anything is computed, a file that --save could not write: of several series, or over another file."""
     if series > 1:
         raise SimulatorError(f"--save needs one series, the table has {series}: choose it with {flag} NAME")
+    if save.suffix == ".toml" and not SAFE_STEM.fullmatch(save.stem):
+        raise SimulatorError(f"--save must be named by letters, digits, dots, dashes and underscores, got {str(save)!r}")
     if save.suffix != ".toml":
         raise SimulatorError(f"--save must name a .toml file, got {str(save)!r}")
     if save.exists():
@@ -244,11 +253,19 @@ def _print_fit(fit: UpdatesFit, key: dict[str, Any]) -> None:
     low, high = fit.batch_samples_range
     runs = sum(series.runs)
     lines = [
+        *(f"CAUTION: {concern}" for concern in fit.concerns),
+        *([""] if fit.concerns else []),
         f"{series.name}: {len(series.batch_samples)} batch sizes from {number(low)} to {number(high)} samples, {runs:,} runs",
         "",
         f"{_law_in_numbers(fit.best)}; the points lie {two_digits(key['rms_relative'])} off it (root mean square)",
-        "",
     ]
+    if "n_inf_updates" in key["unidentified"]:
+        top = key["intervals90"]["n_inf_updates"][1]
+        lines.append(f"no sign of the floor yet: N_inf {'is not known' if top is None else f'between 0 and {_short(top)}'}")
+    lines.append("")
+    has_floor = "n_inf_updates" in key["model"]["parameters"]
+    if not has_floor:
+        lines += ["as an inverse law these data would say:"]
     facts = []
     words = {
         "n_inf_updates": ("fewest updates, N_inf", "updates"),
@@ -268,11 +285,6 @@ def _print_fit(fit: UpdatesFit, key: dict[str, Any]) -> None:
             "narrower on average",
         ),
     ]
-    if "n_inf_updates" in key["unidentified"]:
-        top = key["intervals90"]["n_inf_updates"][1]
-        lines.insert(
-            3, f"no sign of the floor yet: N_inf between 0 and {number(_rounded(top)) if top is not None else 'anything'}"
-        )
     print_lines([*lines, *aligned(facts), ""])
     if key["predictions"]:
         print_table(
@@ -346,8 +358,8 @@ def _estimate_in_words(value: float | None, interval: Sequence[float | None], un
 
 
 def two_digits(fraction: float) -> str:
-    """Write a fraction as a percentage with two digits."""
-    return f"{100 * fraction:.2g} %"
+    """Write a fraction as a percentage with two digits, whole ones from 10 on."""
+    return f"{100 * fraction:,.0f} %" if fraction >= 0.0995 else f"{100 * fraction:.2g} %"
 
 
 def _short(value: float) -> str:

@@ -194,6 +194,7 @@ def scale(
             case = case_of(loaded)
             with request_errors(loaded.name):
                 table = table_of(case)
+            case.warn_about_range(row.batch_samples for row in table.rows if row.batch_samples and row.converge_time_s)
             warn_about_unverified(loaded, case)
             _warn_about_idle_keys(loaded, case_of, lambda changed: (table_of(changed),))
         else:

@@ -195,7 +195,7 @@ def _digest(data: Path | None) -> str | None:
 
 def _missed(kind: Kind, validation: Validation, summary: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return a line for each tolerance that is missed: of whole groups, by what they are predicted with first."""
-    lines = []
+    lines = [] if validation.predictions else ["nothing could be predicted"]
     for name, found in summary.items():
         if ": " in name or " (" in name or name in validation.outside_all or found["coverage90"] is None:
             continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -172,6 +173,20 @@ class Case:
         if nodes is None or self.usd_per_node_hour is None:
             return None
         return nodes * converge_time_s / HOUR_S * self.usd_per_node_hour
+
+    def warn_about_range(self, batch_samples: Iterable[float]) -> None:
+        """Warn once where some of these mini-batches lie outside those that the updates law was fitted to."""
+        if self.fit is None:
+            return
+        lowest, highest = self.fit.batch_samples_range
+        outside = [M for M in batch_samples if not lowest * (1 - 1e-12) <= M <= highest * (1 + 1e-12)]
+        if outside:
+            warnings.warn(
+                f"{len(outside)} rows have mini-batches from {min(outside):.6g} to {max(outside):.6g}, outside those that the "
+                f"updates law was fitted to, {lowest:g} to {highest:g}: trust them less",
+                ExtrapolationWarning,
+                stacklevel=2,
+            )
 
     def warn_about(self, batch_samples: float) -> None:
         """Warn where the answer at this mini-batch rests on an extrapolation or an estimate, or leaves hardware idle."""

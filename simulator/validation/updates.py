@@ -28,7 +28,7 @@ REFERENCE_POINTS = {
     "optimizer": Column(kind="text", empty=True),
     "batch_size": Column(above=0.0, most=1e15),
     "n_runs": Column(kind="whole", empty=True, least=1, most=1e9),
-    "updates_mean": Column(empty=True, above=0.0, most=1e15),
+    "updates_mean": Column(empty=True, least=1e-9, most=1e15),
     "updates_std": Column(empty=True, least=0.0, most=1e15),
 }
 """Header of the reference points; further columns are left alone."""
@@ -37,7 +37,7 @@ PUBLISHED_STEPS = {
     "source": Column(kind="text"),
     "series": Column(kind="text"),
     "batch_size": Column(above=0.0, most=1e15),
-    "steps": Column(empty=True, above=0.0, most=1e15),
+    "steps": Column(empty=True, least=1e-9, most=1e15),
     "steps_kind": Column(kind="text", empty=True),
 }
 """Header of the published steps against batch size."""

@@ -136,7 +136,7 @@ def test_tables_and_the_figure_go_to_the_folder(tmp_path: Path) -> None:
         ("batch_samples,updates\n64,100\n", (), "mine.csv: mine: must have at least two batch sizes to fit a law"),
         ("batch_samples,updates\n64,100\n64,110\n", (), "got one, 64, measured 2 times"),
         ("batch_samples,updates\n0,100\n64,110\n", (), "line 2, batch_samples: must be a number > 0"),
-        ("batch_samples,updates\n8,-100\n64,110\n", (), "line 2, updates: must be a number > 0"),
+        ("batch_samples,updates\n8,-100\n64,110\n", (), "line 2, updates: must be a number >= 1"),
         ("batch_samples,updates,diverged\n8,100,yes\n64,110,no\n", (), "line 2, diverged: must be no"),
         ("batch_size,updates\n8,100\n64,110\n", (), "mine.csv: batch_samples: is missing; did you mean 'batch_size'?"),
         (TABLE, ("--predict", "1,x"), "--predict must be batch sizes > 0 like 4096,8192, got '1,x'"),
@@ -144,6 +144,14 @@ def test_tables_and_the_figure_go_to_the_folder(tmp_path: Path) -> None:
         (TABLE, ("--predict", "1e99"), "--predict must be batch sizes > 0"),
         (TABLE, ("--predict", "4", "--predict-file", "x.csv"), "say the same thing twice"),
         (TABLE, ("--predict-file", "no.csv"), "no.csv: no such file"),
+        ("batch_samples;updates\n8;100\n64;110\n", (), "mine.csv: line 1: must separate columns by commas"),
+        ("series,batch_samples,updates\na\x1bb,8,100\na,64,50\n", (), "line 2, series: must be printable text"),
+        (
+            "batch_samples,updates\n" + "".join(f"{i},{1000 + i}\n" for i in range(1, 102)),
+            (),
+            "must have at most 100 batch sizes",
+        ),
+        (TABLE, ("--save", "we ird.toml"), "--save must be named by letters, digits, dots, dashes and underscores"),
         (TABLE, ("--save", "x.csv"), "--save must name a .toml file, got 'x.csv'"),
         (TABLE, ("--save", "no/where/x.toml"), "no/where/x.toml: there is no folder 'no/where'"),
         (TABLE, ("--figures",), "--figures needs --out DIR"),
@@ -183,3 +191,13 @@ def test_updates_that_grow_and_extreme_sizes_still_get_finite_answers(tmp_path: 
                 assert 1 <= row["lo90"] <= row["updates"] <= row["hi90"] < 1e300
         else:
             assert len(found.lines) == 1
+
+
+def test_what_speaks_against_a_fit_is_said_first_and_in_the_json(tmp_path: Path) -> None:
+    rising = table(tmp_path, "batch_samples,updates\n64,1000\n128,2000\n256,4000\n512,8000\n")
+    found = command("fit", "updates", rising)
+    assert found.out.startswith("CAUTION: no law fits these points well")
+    assert "CAUTION: updates do not fall with the batch size" in found.out
+    warnings = command("fit", "updates", rising, "--json").answer["warnings"]
+    assert {warning["class"] for warning in warnings} == {"PoorFitWarning"}
+    assert any("updates do not fall" in warning["text"] for warning in warnings)

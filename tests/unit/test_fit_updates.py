@@ -9,7 +9,7 @@ from simulator.calibration.departure import departure_mixture, fading, joined
 from simulator.calibration.measurements import MeasuredUpdates, UpdatesSeries, as_arrays, updates_series
 from simulator.calibration.updates import LAWS, UpdatesFit, fit_updates
 from simulator.calibration.updates_laws import FAMILIES, fit_family, fit_plain_inverse_law, fixed, residual_variance
-from simulator.convergence import InverseLaw, SharpCornerLaw
+from simulator.convergence import InverseLaw, PowerLaw, SharpCornerLaw
 from simulator.errors import FitError
 from simulator.theory import NoiseFloorLaw
 from simulator.time_to_converge import ConvergenceLaw
@@ -259,3 +259,40 @@ def test_half_of_the_published_extrapolation_error_is_added() -> None:
     # 19 % at the 90th percentile at twice the range: sd 0.19/1.645, half of its variance
     assert extrapolation_sd(200.0, (10.0, 100.0)) == pytest.approx(0.19 / 1.6449 * 0.5**0.5, rel=1e-4)
     assert extrapolation_sd(50.0, (10.0, 100.0)) == 0.0
+
+
+def test_a_power_law_that_fits_much_better_is_taken_and_said() -> None:
+    law = PowerLaw(one_sample_updates=1e5, exponent=0.5)
+    fit = fit_updates(measured(law, noise=0.01))
+    assert fit.best.family.kind == "power"
+    assert fit.concerns == ("the power law fits much better than the inverse law and is taken instead: it has no floor",)
+    (far,) = fit.predict(2.0 * SIZES[-1])
+    assert far.mean_interval90[0] < float(law.updates(2.0 * SIZES[-1])) < far.mean_interval90[1]
+
+
+def test_updates_steeper_than_1_over_m_are_said_to_have_no_law() -> None:
+    rows = [MeasuredUpdates(batch_samples=M, updates=1e7 * M**-1.3) for M in SIZES]
+    concerns = fit_updates(updates_series("s", rows)).concerns
+    assert "a power law steeper than 1/M fits better than any law with a floor: outside the data trust no answer" in concerns
+
+
+def test_a_misfit_widens_the_interval_outside() -> None:
+    wild = updates_series(
+        "s", [MeasuredUpdates(batch_samples=M, updates=N) for M, N in ((16.0, 9e4), (64.0, 4e3), (256.0, 9e3), (1024.0, 400.0))]
+    )
+    fit = fit_updates(wild)
+    assert any("no law fits these points well" in concern for concern in fit.concerns)
+    low, high = fit.predict(4096.0)[0].mean_interval90
+    assert high / low > (1.0 + fit.best.rms_relative) ** 2
+
+
+def test_standing_still_looks_like_a_limit() -> None:
+    rows = [MeasuredUpdates(batch_samples=M, updates=N) for M, N in ((1, 5000), (2, 5000), (4, 5000), (8, 2600), (16, 1400))]
+    assert any(
+        "3 batch sizes have the same updates as a neighbour" in one for one in fit_updates(updates_series("s", rows)).concerns
+    )
+
+
+def test_more_batch_sizes_than_anybody_measures_are_refused() -> None:
+    with pytest.raises(FitError, match="s: must have at most 100 batch sizes, got 101"):
+        fit_updates(measured(INVERSE, tuple(float(M) for M in range(1, 102))))

@@ -124,11 +124,21 @@ def test_runs_that_did_not_reach_the_target_are_refused(tmp_path: Path, header: 
     assert message in str(caught.value)
 
 
-@pytest.mark.parametrize("cell", ["-5", "0", "nan", "inf", "diverged", ""])
+@pytest.mark.parametrize("cell", ["-5", "0", "0.5", "nan", "inf", "diverged", ""])
 def test_updates_must_be_positive_numbers(tmp_path: Path, cell: str) -> None:
-    with pytest.raises(ScenarioError, match=r"line 2, updates: must (be a number > 0|not be empty)"):
+    with pytest.raises(ScenarioError, match=r"line 2, updates: must (be a number >= 1|not be empty)"):
         read_updates(table(tmp_path, f"batch_samples,updates\n1,{cell}\n2,60\n"))
 
 
 def test_batch_sizes_to_predict_are_read_from_a_table(tmp_path: Path) -> None:
     assert read_batch_samples(table(tmp_path, "name,batch_samples\nx,16\ny,32\n")) == (16.0, 32.0)
+
+
+def test_a_misspelt_outcome_column_is_not_passed_over(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError, match=r"mine\.csv: diverge: unknown column; did you mean 'diverged'\?"):
+        read_updates(table(tmp_path, "batch_samples,updates,diverge\n1,100,no\n2,60,yes\n"))
+
+
+def test_a_status_says_whether_runs_ended(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError, match="line 3, status: must be finished, got 'Diverged'"):
+        read_updates(table(tmp_path, "batch_samples,updates,status\n1,100,ok\n2,60,Diverged\n"))
