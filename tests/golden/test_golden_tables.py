@@ -18,6 +18,7 @@ from simulator.studies.scaling import scaling
 CASES = [
     ("resnet50-a100", None), ("resnet50-k80", None), ("resnet50-k80", "ring all-reduce"), ("bert-a100", None),
     ("retinanet-a100", None), ("gpt3-h100", None), ("dlrm-h100", None),
+    ("resnet50-a100-fat-tree", None),
 ]  # fmt: skip
 LEARNERS = [1, 2, 8, 16, 64]
 # The last digits may differ between releases of NumPy: a golden number is compared to ten.
