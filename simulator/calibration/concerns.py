@@ -19,7 +19,8 @@ let in by it made the largest batch size left out of published series worse (90t
 POOR_RMS = 0.15
 """Relative residuals from which no law is said to describe the points; published series reach 10 %, rarely 20."""
 
-LAW_NAMES = {"power": "power law", "noise_floor": "law of a constant learning rate (noise floor)"}
+STEEPER_THAN_INVERSE = -1.05
+"""Slope of ln N in ln M between neighbours from which a noise floor is looked for: no law with tuned rates falls so."""
 
 
 def strong_rivals(series: UpdatesSeries, fits: Sequence[LawFit], plain: PlainInverseFit | None) -> list[LawFit]:
@@ -28,8 +29,9 @@ def strong_rivals(series: UpdatesSeries, fits: Sequence[LawFit], plain: PlainInv
     if least is None:
         return []
     kinds = ["power"]  # the hard corner is the sharp one at its end, and shrunk with it
-    if plain is None or plain.law.n_inf_updates <= 0:
-        kinds.append("noise_floor")  # which is steeper than 1/M
+    slopes = np.diff(np.log(series.updates)) / np.diff(np.log(series.batch_samples))
+    if plain is None or plain.law.n_inf_updates <= 0 or np.any(slopes < STEEPER_THAN_INVERSE):
+        kinds.append("noise_floor")
     found = []
     for kind in kinds:
         try:
@@ -50,13 +52,18 @@ def concerns(series: UpdatesSeries, best: LawFit, rivals: Sequence[LawFit]) -> t
             "batch sizes any answer is a guess"
         )
     for rival in rivals:
-        name = LAW_NAMES[rival.family.kind]
-        if rival.law is None:
-            found.append(f"a {name} steeper than 1/M fits better than any law with a floor: outside the data trust no answer")
+        if rival.family.kind == "noise_floor":
+            smallest = rival.parameters()["smallest_batch_samples"]
+            found.append(
+                f"the law of a constant learning rate fits far better: batch sizes of {smallest:.3g} and less never reach the "
+                "target; this answer keeps to the inverse law (law noise_floor takes the other)"
+            )
+        elif rival.law is None:
+            found.append("a power law steeper than 1/M fits better than any law with a floor: outside the data trust no answer")
         elif rival is not best:
-            found.append(f"the {name} fits better than the inverse law and enters the prediction")
+            found.append("the power law fits better than the inverse law and enters the prediction")
         else:
-            found.append(f"the {name} fits much better than the inverse law and is taken instead: it has no floor")
+            found.append("the power law fits much better than the inverse law and is taken instead: it has no floor")
     N = np.asarray(series.updates)
     if np.all(np.diff(N) >= 0):
         found.append("updates do not fall with the batch size: check the table, laws of updates do")

@@ -92,18 +92,6 @@ class UpdatesSeries:
         if len(self.batch_samples) < 2:
             raise FitError(f"{self.name}: must have at least two batch sizes, got {len(self.batch_samples)}")
 
-    def without(self, batch_samples: float) -> UpdatesSeries:
-        """Return the series without one batch size, as if it had never been measured."""
-        keep = [i for i, M in enumerate(self.batch_samples) if batch_samples != M]
-        return UpdatesSeries(
-            name=self.name,
-            batch_samples=tuple(self.batch_samples[i] for i in keep),
-            updates=tuple(self.updates[i] for i in keep),
-            runs=tuple(self.runs[i] for i in keep),
-            relative_errors=tuple(self.relative_errors[i] for i in keep),
-            run_to_run_relative=self.run_to_run_relative,
-        )
-
 
 def updates_series(name: str, rows: Iterable[MeasuredUpdates]) -> UpdatesSeries:
     """Join rows to a series: rows of the same batch size become one point, in increasing order.

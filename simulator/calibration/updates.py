@@ -132,6 +132,11 @@ class UpdatesFit:
         return self.series.batch_samples[0], self.series.batch_samples[-1]
 
     @property
+    def smallest_batch_samples(self) -> float:
+        """Batch size at and below which the law never reaches the target, samples; 0 for most laws."""
+        return self.law.batch_samples_range[0]
+
+    @property
     def run_to_run_relative(self) -> float:
         """Relative standard deviation of single runs: measured, or assumed where the table says nothing of it."""
         measured = self.series.run_to_run_relative
@@ -153,6 +158,9 @@ class UpdatesFit:
             batch size's own, and outside the data what published series show beyond that (`extrapolation_sd`).
         """
         M = np.atleast_1d(positive("batch_samples", batch_samples))
+        if np.any(self.smallest_batch_samples >= M):
+            least = self.smallest_batch_samples
+            raise ValueError(f"batch_samples must be > {least:.4g}, below which the target is never reached, got {M.min():g}")
         mixture = self.mixture(M)
         outside = np.array([self._outside_variance(float(one)) for one in M])
         runs = outside + np.log1p(self.run_to_run_relative**2)
@@ -249,7 +257,7 @@ class UpdatesFit:
         log_M, _, errors = as_arrays(self.series)
         low, high = self.batch_samples_range
         at = np.geomspace(low, 2.0 * high, 9) if targets is None else np.asarray(targets, dtype=np.float64)
-        candidates = _candidates(self.series.batch_samples, float(np.max(at)))
+        candidates = _candidates(self.series.batch_samples, float(np.max(at)), self.smallest_batch_samples)
         runs = int(np.median(self.series.runs))
         error = self.run_to_run_relative / np.sqrt(runs)
         now, after = variances_after(self.best, log_M, errors, np.log(at), np.log(candidates), float(error))
@@ -266,9 +274,9 @@ class UpdatesFit:
         return NextBatch(batch_samples=float(candidates[best]), runs=runs, narrows_by=max(0.0, 1.0 - left[best]))
 
 
-def _candidates(measured: Sequence[float], farthest: float) -> FloatArray:
+def _candidates(measured: Sequence[float], farthest: float, smallest: float) -> FloatArray:
     """Powers of two and the halves between, whole where the data are, not within a tenth of a measured one."""
-    lowest, highest = max(1.0, measured[0] / 2.0), max(2.0 * measured[-1], farthest)
+    lowest, highest = max(1.0, measured[0] / 2.0, smallest * 1.05), max(2.0 * measured[-1], farthest)
     powers = 2.0 ** np.arange(np.floor(np.log2(lowest)), np.ceil(np.log2(highest)) + 1)
     sizes = np.unique(np.concatenate([powers, 1.5 * powers, [2.0 * measured[-1]]]))
     whole = all(float(M).is_integer() for M in measured)
@@ -315,7 +323,8 @@ def fit_updates(
     except FitError:
         plain = None
     rivals = strong_rivals(series, fits, plain) if law == "auto" else []
-    fits = [fit for fit in (*fits, *rivals) if fit.law is not None]
+    joining = [rival for rival in rivals if rival.family.kind != "noise_floor"]  # which has no answer below its smallest M
+    fits = [fit for fit in (*fits, *joining) if fit.law is not None]
     criteria = np.array([fit.criterion if fit.criterion is not None else np.inf for fit in fits])
     if not np.isfinite(criteria).any():  # too few points for a criterion: the paper's law
         fits, weights = fits[:1], np.ones(1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -125,10 +125,6 @@ def residual_variance(fit: LeastSquaresFit) -> float:
     """Return the variance of a weighted residual: what the residuals say, and what is known before, worth two of them."""
     freedom = max(len(fit.residuals) - len(fit.estimates), 0)
     return float((fit.squares + RESIDUAL_DEGREES) / (freedom + RESIDUAL_DEGREES))
-
-
-def _vague(count: int) -> FloatArray:
-    return np.full(count, 30.0)
 
 
 def _corner_start(log_M: FloatArray, log_N: FloatArray) -> FloatArray:
@@ -316,20 +312,3 @@ def fit_plain_inverse_law(series: UpdatesSeries) -> PlainInverseFit:
         correlation = float(covariance[0, 1] / (sd[0] * sd[1])) if np.all(sd > 0) else 0.0
     rms = float(np.sqrt(np.mean(np.expm1(-fit.residuals) ** 2)))
     return PlainInverseFit(law=law, standard_errors=errors, correlation=correlation, rms_relative=rms)
-
-
-def fixed(family: LawFamily, index: int, value: float) -> LawFamily:
-    """Return the family with one of its parameters held at a value (a logarithm): one less to fit."""
-    keep = [i for i in range(len(family.names)) if i != index]
-
-    def whole(t: FloatArray) -> FloatArray:
-        return np.insert(t, index, value)
-
-    return replace(
-        family,
-        names=tuple(family.names[i] for i in keep),
-        log_updates=lambda t, log_M: family.log_updates(whole(t), log_M),
-        law=lambda t: family.law(whole(t)),
-        starts=lambda log_M, log_N: [start[keep] for start in family.starts(log_M, log_N)],
-        priors=lambda log_M, log_N: (family.priors(log_M, log_N)[0][keep], family.priors(log_M, log_N)[1][keep]),
-    )

@@ -142,7 +142,7 @@ def _default_targets(fit: UpdatesFit) -> list[float]:
     wanted = [M[0] / 2.0, (low * high) ** 0.5, 2.0 * M[-1]]
     if all(float(size).is_integer() for size in M):
         wanted = [float(max(1, round(size))) for size in wanted]
-    return sorted(set(wanted) - set(M))
+    return sorted(size for size in set(wanted) - set(M) if size > fit.smallest_batch_samples)
 
 
 def _keys(fit: UpdatesFit, asked: list[float] | None) -> dict[str, Any]:
@@ -226,7 +226,7 @@ def _curve(fit: UpdatesFit, asked: list[float] | None) -> list[dict[str, Any]]:
     from simulator.calibration.updates import as_keys
 
     low, high = fit.batch_samples_range
-    reach = [low / 2.0, 2.0 * high, *(asked or [])]
+    reach = [max(low / 2.0, 1.001 * fit.smallest_batch_samples), 2.0 * high, *(asked or [])]
     return [
         {"series": fit.series.name, **as_keys(prediction)}
         for prediction in fit.predict(np.geomspace(min(reach), max(reach), 121))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -201,3 +202,15 @@ def test_what_speaks_against_a_fit_is_said_first_and_in_the_json(tmp_path: Path)
     warnings = command("fit", "updates", rising, "--json").answer["warnings"]
     assert {warning["class"] for warning in warnings} == {"PoorFitWarning"}
     assert any("updates do not fall" in warning["text"] for warning in warnings)
+
+
+def test_a_noise_floor_asked_for_answers_above_its_smallest_batch_size_only(tmp_path: Path) -> None:
+    # N = 1000 ln((10 - 30/M)/(1 - 30/M)), the law of a constant learning rate with F/eps = 30 samples
+    rows = "".join(f"{M},{1000 * math.log((10 - 30 / M) / (1 - 30 / M))}\n" for M in (31, 33, 36, 45, 64, 128, 256, 1024))
+    path = table(tmp_path, f"batch_samples,updates\n{rows}")
+    found = command("fit", "updates", path, "--law", "noise_floor", "--json", "--out", tmp_path / "out", "--figures")
+    assert found.status == 0, found.err
+    assert all(row["batch_samples"] > 30 for row in found.answer["predictions"])
+    below = command("fit", "updates", path, "--law", "noise_floor", "--predict", "8")
+    assert (below.status, below.out) == (1, "")
+    assert "batch_samples must be > 30" in below.err

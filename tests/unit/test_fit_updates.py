@@ -8,7 +8,7 @@ import pytest
 from simulator.calibration.departure import departure_mixture, fading, joined
 from simulator.calibration.measurements import MeasuredUpdates, UpdatesSeries, as_arrays, updates_series
 from simulator.calibration.updates import LAWS, UpdatesFit, fit_updates
-from simulator.calibration.updates_laws import FAMILIES, fit_family, fit_plain_inverse_law, fixed, residual_variance
+from simulator.calibration.updates_laws import FAMILIES, fit_family, fit_plain_inverse_law, residual_variance
 from simulator.convergence import InverseLaw, PowerLaw, SharpCornerLaw
 from simulator.errors import FitError
 from simulator.theory import NoiseFloorLaw
@@ -230,15 +230,6 @@ def test_mixtures_join_by_weight_and_their_quantiles_are_those_of_draws() -> Non
     assert both.quantile(0.5) == pytest.approx(mixture.quantile(0.5), abs=1e-8)
 
 
-def test_a_parameter_can_be_held() -> None:
-    series = measured(INVERSE)
-    held = fit_family(fixed(FAMILIES["inverse"], 0, np.log(500.0)), series)
-    assert held.family.names == ("alpha_samples",)
-    assert isinstance(held.law, InverseLaw)
-    assert held.law.n_inf_updates == pytest.approx(500.0)
-    assert held.fit.squares > fit_family(FAMILIES["inverse"], series).fit.squares
-
-
 def test_residuals_start_from_what_is_known_before() -> None:
     exact = fit_family(FAMILIES["inverse"], measured(INVERSE))
     # eight degrees of freedom with next to no residual, two from before: (0 + 2)/(8 + 2)
@@ -296,3 +287,17 @@ def test_standing_still_looks_like_a_limit() -> None:
 def test_more_batch_sizes_than_anybody_measures_are_refused() -> None:
     with pytest.raises(FitError, match="s: must have at most 100 batch sizes, got 101"):
         fit_updates(measured(INVERSE, tuple(float(M) for M in range(1, 102))))
+
+
+def test_a_noise_floor_is_said_with_its_smallest_batch_size_and_never_answers_below_it() -> None:
+    law = NoiseFloorLaw(initial_error=10.0, target_error=1.0, floor_error_samples=30.0, rate_per_update=0.001)
+    series = measured(law, (31.0, 33.0, 36.0, 45.0, 64.0, 128.0, 256.0, 1024.0))
+    fit = fit_updates(series)
+    assert fit.best.family.kind == "inverse"
+    assert any("batch sizes of 30 and less never reach the target" in concern for concern in fit.concerns)
+    forced = fit_updates(series, law="noise_floor")
+    assert forced.smallest_batch_samples == pytest.approx(30.0, rel=0.01)
+    with pytest.raises(ValueError, match=r"batch_samples must be > 30\.?\d*, below which the target is never reached, got 8"):
+        forced.predict([8.0, 64.0])
+    assert forced.next_batch([64.0]).batch_samples > 30.0
+    assert forced.predict(40.0)[0].updates == pytest.approx(float(law.updates(40.0)), rel=0.01)

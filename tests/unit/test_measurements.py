@@ -74,14 +74,6 @@ def test_a_law_of_the_batch_size_needs_two(rows: list[MeasuredUpdates], message:
         updates_series("s", rows)
 
 
-def test_a_series_without_one_batch_size_forgets_it() -> None:
-    series = updates_series("s", [row(1, 100), row(2, 50), row(4, 30)])
-    assert series.without(2.0).batch_samples == (1.0, 4.0)
-    assert series.without(2.0).updates == (100.0, 30.0)
-    with pytest.raises(FitError, match="at least two batch sizes"):
-        series.without(2.0).without(1.0)
-
-
 def test_a_table_is_parted_into_its_series(tmp_path: Path) -> None:
     path = table(tmp_path, "series,batch_samples,updates\na,1,100\nb,2,50\na,2,60\nb,4,30\n")
     found = read_updates(path)
