@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -224,13 +224,24 @@ def read_batch_samples(path: Path) -> tuple[float, ...]:
     return tuple(row["batch_samples"] for row in read_rows(path, {"batch_samples": UPDATES_COLUMNS["batch_samples"]}))
 
 
-def chosen(series: Sequence[UpdatesSeries], name: str | None) -> Sequence[UpdatesSeries]:
+class Named(Protocol):
+    """A series with a name."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+
+SomeSeries = TypeVar("SomeSeries", bound=Named)
+
+
+def chosen(series: Sequence[SomeSeries], name: str | None, *, called: str = "series") -> Sequence[SomeSeries]:
     """Return the series of that name, or all of them; FitError with the nearest name where there is none."""
     if name is None:
         return series
     found = [one for one in series if one.name == name]
     if not found:
-        raise FitError(f"no series is named {name!r}{did_you_mean(name, [one.name for one in series])}")
+        raise FitError(f"no {called} is named {name!r}{did_you_mean(name, [one.name for one in series])}")
     return found
 
 

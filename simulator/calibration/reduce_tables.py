@@ -20,10 +20,9 @@ from simulator.calibration.nccl_logs import (
 )
 from simulator.calibration.reduce_series import ReducePoint, ReduceSeries
 from simulator.errors import Fault, FitError, ScenarioError
-from simulator.messages import did_you_mean
 from simulator.tables import Column, read_header, read_rows
 
-__all__ = ["ReduceTable", "chosen_system", "read_reduce", "read_reduce_targets"]
+__all__ = ["ReduceTable", "read_reduce", "read_reduce_targets"]
 
 DEVICES = Column(kind="whole", least=1, most=2**24)
 WORDS = Column(kind="text", empty=True)
@@ -251,13 +250,3 @@ def read_reduce_targets(path: Path) -> tuple[tuple[float, int, int], ...]:
     if faults:
         raise ScenarioError(faults)
     return tuple((row[size], row[devices], row[nodes]) for row in rows)
-
-
-def chosen_system(series: Sequence[ReduceSeries], name: str | None) -> Sequence[ReduceSeries]:
-    """Return the series of that name, or all of them; FitError with the nearest name where there is none."""
-    if name is None:
-        return series
-    found = [one for one in series if one.name == name]
-    if not found:
-        raise FitError(f"no system is named {name!r}{did_you_mean(name, [one.name for one in series])}")
-    return found

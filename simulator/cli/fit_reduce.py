@@ -67,8 +67,9 @@ def reduce(
     save
         Write a [reduce] table (TOML) to paste into a scenario; needs one system and --bytes.
     """
+    from simulator.calibration.measurements import chosen
     from simulator.calibration.reduce import fit_reduce
-    from simulator.calibration.reduce_tables import chosen_system, read_reduce, read_reduce_targets
+    from simulator.calibration.reduce_tables import read_reduce, read_reduce_targets
     from simulator.cli.output import Output, collected_warnings, request_errors
 
     link = _quantity("--link-bandwidth", "bandwidth_bytes_per_s", link_bandwidth)
@@ -78,14 +79,14 @@ def reduce(
         asked = list(read_reduce_targets(predict_file)) if predict_file is not None else None
         if asked is not None and len(asked) > MOST_TARGETS:
             raise SimulatorError(f"{predict_file}: must have at most {MOST_TARGETS} rows, got {len(asked)}")
-        chosen = chosen_system(table.series, system)
+        systems = chosen(table.series, system, called="system")
         if save is not None:
-            refuse_save(save, len(chosen), "--system")
+            refuse_save(save, len(systems), "--system")
             if gradient_bytes is None:
                 raise SimulatorError("--save needs --bytes: a [reduce] table is written for one size of the gradient")
-        inputs = [[dataclasses.asdict(series) for series in chosen], asked, gradient_bytes]
+        inputs = [[dataclasses.asdict(series) for series in systems], asked, gradient_bytes]
         out = Output.prepared("fit reduce", output, title=file.name, seed=None, inputs=inputs)
-        fits = [fit_reduce(series) for series in chosen]
+        fits = [fit_reduce(series) for series in systems]
         keys = [_keys(fit, asked, gradient_bytes) for fit in fits]
     alone: dict[str, Any] = keys[0] if len(keys) == 1 else dict.fromkeys(keys[0])
     saved = None

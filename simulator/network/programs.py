@@ -85,10 +85,6 @@ class Program:
         weights = np.repeat(self.size * self.times_sent(), np.diff(self.hop_first))
         return np.bincount(self.hop, weights=weights, minlength=self.topology.links).astype(np.float64)
 
-    def links_used(self) -> IntArray:
-        """Links that any message uses, in increasing order."""
-        return np.unique(self.hop).astype(np.int64)
-
 
 def placed(topology: Topology, schedule: Schedule, hosts: ArrayLike | None) -> IntArray:
     """Return the host of each rank: rank r on host r, or as listed.

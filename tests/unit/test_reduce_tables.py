@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from simulator.calibration.measurements import chosen
 from simulator.calibration.reduce_series import MOST_POINTS, ReducePoint, ReduceSeries
-from simulator.calibration.reduce_tables import chosen_system, read_reduce, read_reduce_targets
+from simulator.calibration.reduce_tables import read_reduce, read_reduce_targets
 from simulator.errors import FitError, ScenarioError
 from tests.support import written
 
@@ -270,10 +271,10 @@ def test_faults_of_targets_are_named(tmp_path: Path) -> None:
 def test_a_system_is_chosen_by_name() -> None:
     points = [ReducePoint(size_bytes=size, devices=2, nodes=1, time_s=1.0) for size in (1.0, 2.0)]
     series = [ReduceSeries.of(name, points) for name in ("alpha", "beta")]
-    assert list(chosen_system(series, None)) == series
-    assert list(chosen_system(series, "beta")) == series[1:]
+    assert list(chosen(series, None, called="system")) == series
+    assert list(chosen(series, "beta", called="system")) == series[1:]
     with pytest.raises(FitError, match=re.escape("no system is named 'alpa'; did you mean 'alpha'?")):
-        chosen_system(series, "alpa")
+        chosen(series, "alpa", called="system")
 
 
 def test_points_can_be_left_out() -> None:
