@@ -16,7 +16,9 @@ from simulator.calibration.step_time_departure import (
     SHAPES,
     FittedLaw,
     Observed,
+    Reach,
     fit_law,
+    joined,
     mixed,
     observed,
     whitening,
@@ -362,13 +364,13 @@ def _held_out(
     weight = places.learners / np.sum(places.learners)
     learners = tuple(sorted({point.place.learners for point in out}))
     scores: dict[tuple[str, str, str, str], float] = {}
-    whiteners = {departure.kind: whitening(departure, data) for departure in SHAPES}
-    for fit in fits:
-        means, _ = fit.predict(places, whiteners[fit.departure.kind])
+    reach = {departure.kind: Reach.of(departure, data, places) for departure in SHAPES}
+    predicted = [fit.predict(reach[fit.departure.kind]) for fit in fits]
+    for fit, (means, _) in zip(fits, predicted, strict=True):
         gaps = np.minimum(np.abs(fit.scale_weights @ means - log_T), MOST_ERROR)
         square = float(weight @ gaps**2) + LEAST_ERROR**2
         scores[_key(fit)] = -0.5 * PER_COUNT * len(learners) * float(np.log(square))
     logs = np.array([scores[_key(fit)] for fit in fits])
     shares = np.exp(logs - np.max(logs))
-    middle = mixed(fits, list(shares / np.sum(shares)), places).quantile(0.5)
+    middle = joined(fits, list(shares / np.sum(shares)), predicted).quantile(0.5)
     return scores, float(weight @ np.abs(np.expm1(middle - log_T))), learners

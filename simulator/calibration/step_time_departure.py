@@ -20,7 +20,7 @@ from simulator.calibration.step_time_laws import StepLaw
 from simulator.calibration.step_time_series import Places, StepTimeSeries, places_of
 from simulator.quantities import FloatArray
 
-__all__ = ["SCALES", "SHAPES", "Departure", "FittedLaw", "Observed", "fit_law", "mixed", "observed", "whitening"]
+__all__ = ["SCALES", "SHAPES", "Departure", "FittedLaw", "Observed", "Reach", "fit_law", "joined", "mixed", "observed", "whitening"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +78,8 @@ SCALE_MEDIAN, SCALE_LOG_SD = 0.8, 0.7
 LOG_WEIGHTS: FloatArray = -0.5 * (np.log(SCALES / SCALE_MEDIAN) / SCALE_LOG_SD) ** 2
 """How large departures and noise of a series are beside `SHAPES`: log-normal, weighed by the evidence."""
 
-SEARCH_TOLERANCE = 1e-7
-"""Of the relative sum of squares: a thousandth of a standard error of any parameter."""
+SEARCH_TOLERANCE = 1e-6
+"""Of the sum of squares and the parameters, relative: a hundredth of a standard error of any parameter, or less."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,21 +181,19 @@ class FittedLaw:
         J = self.jacobian_alone()
         return np.asarray(np.linalg.inv(J.T @ J + np.diag(1.0 / self.prior_sd**2)), dtype=np.float64)
 
-    def predict(self, places: Places, whitener: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def predict(self, reach: Reach) -> tuple[FloatArray, FloatArray]:
         """Predict log seconds at some places for every scale: means and variances, shapes (scales, x).
 
         Parameters
         ----------
-        places : Places
-            Where.
-        whitener : ndarray, shape (n, n)
-            That of the departure at the points, see `whitening`.
+        reach : Reach
+            The places, and what the departure at the points says of that there.
 
         Notes
         -----
         The variance holds the parameters' errors, the departure and the noise of one measurement.
         """
-        joint = self.joint(places, whitener)
+        joint = self.joint(reach)
         means, variances = [], []
         for scale in SCALES:
             solved, posterior = joint.at(scale)
@@ -204,23 +202,52 @@ class FittedLaw:
             variances.append(scale**2 * (joint.left + self.departure.noise**2) + spread)
         return np.array(means), np.array(variances)
 
-    def joint(self, places: Places, whitener: FloatArray) -> Joint:
+    def joint(self, reach: Reach) -> Joint:
         """Return the linear model around the estimates, at the points and at some places."""
-        log_T, slopes = self.log_time(places)
+        log_T, slopes = self.log_time(reach.places)
         fitted, J = self.log_time(self.data.places)
-        gain = self.departure.covariance(places, self.data.places) @ whitener.T
-        white = whitener @ J
+        white = reach.whitener @ J
         return Joint(
             base=log_T,
             slopes=slopes,
             J=white,
-            gap=whitener @ (self.data.log_T - fitted),
-            gain=gain,
-            reduced=slopes - gain @ white,
-            left=np.maximum(self.departure.variance - np.sum(gain**2, axis=1), 0.0),
+            gap=reach.whitener @ (self.data.log_T - fitted),
+            gain=reach.gain,
+            reduced=slopes - reach.gain @ white,
+            left=reach.left,
             prior_gap=self.prior_mean - self.estimates,
             prior_information=np.diag(1.0 / self.prior_sd**2),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """What the departure at the n points of a series says of that at x places, at scale 1; laws share it.
+
+    Parameters
+    ----------
+    places : Places
+        Where.
+    whitener : ndarray, shape (n, n)
+        See `whitening`.
+    gain : ndarray, shape (x, n)
+        From whitened residuals at the points to the departure at the places.
+    left : ndarray, shape (x,)
+        Variance of the departure at the places that the points leave.
+    """
+
+    places: Places
+    whitener: FloatArray
+    gain: FloatArray
+    left: FloatArray
+
+    @classmethod
+    def of(cls, departure: Departure, data: Observed, places: Places, whitener: FloatArray | None = None) -> Reach:
+        """Return it for a shape of the departure; `whitener` where it is known already."""
+        known = whitening(departure, data) if whitener is None else whitener
+        gain = departure.covariance(places, data.places) @ known.T
+        left = np.maximum(departure.variance - np.sum(gain**2, axis=1), 0.0)
+        return cls(places=places, whitener=known, gain=gain, left=left)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -331,7 +358,7 @@ def fit_law(law: StepLaw, departure: Departure, data: Observed, whitener: FloatA
         scale_weights=np.ones(len(SCALES)) / len(SCALES),
         log_evidence=0.0,
     )
-    joint = fitted.joint(places_of(()), whitener)
+    joint = fitted.joint(Reach.of(departure, data, places_of(()), whitener))
     logs = LOG_WEIGHTS + [joint.log_evidence(scale) for scale in SCALES]
     weights = np.exp(logs - np.max(logs))
     determinant = float(np.sum(np.log(np.diag(whitener))))
@@ -350,19 +377,18 @@ def _steps(places: Places) -> Places:
 
 def mixed(fits: Sequence[FittedLaw], weights: Sequence[float], places: Places) -> Mixture:
     """Return the prediction of log seconds at some places by several fits, as a mixture of normals."""
-    whiteners: dict[str, FloatArray] = {}
-    shares, means, variances = [], [], []
-    for fit, weight in zip(fits, weights, strict=True):
-        if fit.departure.kind not in whiteners:
-            whiteners[fit.departure.kind] = whitening(fit.departure, fit.data)
-        mean, variance = fit.predict(places, whiteners[fit.departure.kind])
-        shares.append(weight * fit.scale_weights)
-        means.append(mean)
-        variances.append(variance)
-    share = np.concatenate(shares)
+    reaches = {fit.departure.kind: fit for fit in fits}
+    reach = {kind: Reach.of(fit.departure, fit.data, places) for kind, fit in reaches.items()}
+    return joined(fits, weights, [fit.predict(reach[fit.departure.kind]) for fit in fits])
+
+
+def joined(fits: Sequence[FittedLaw], weights: Sequence[float], found: Sequence[tuple[FloatArray, FloatArray]]) -> Mixture:
+    """Join the predictions of several fits, each with a weight of its own."""
+    share = np.concatenate([weight * fit.scale_weights for fit, weight in zip(fits, weights, strict=True)])
+    means, variances = (np.concatenate([pair[i] for pair in found]) for i in (0, 1))
     kept = share > NEGLIGIBLE * np.max(share)
     return Mixture(
-        weights=share[kept] / np.sum(share[kept]), means=np.concatenate(means)[kept], variances=np.concatenate(variances)[kept]
+        weights=share[kept] / np.sum(share[kept]), means=means[kept], variances=variances[kept]
     )
 
 
