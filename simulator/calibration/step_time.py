@@ -107,7 +107,7 @@ class StepTimeFit:
     series : StepTimeSeries
         The measurements.
     fits : tuple of FittedLaw
-        Forms of the law with shapes of the departure, best first.
+        Forms of the law with shapes of the departure: those of the heaviest form of Delta first.
     weights : tuple of float
         Weight of each; adds up to 1.
     held_out : HeldOut or None
@@ -121,7 +121,7 @@ class StepTimeFit:
 
     @property
     def best(self) -> FittedLaw:
-        """The form with the largest weight."""
+        """The heaviest fit of the form of Delta with the largest weight."""
         return self.fits[0]
 
     def form_weights(self) -> dict[str, float]:
@@ -134,9 +134,10 @@ class StepTimeFit:
     def mixture(self, places: Sequence[StepPlace]) -> Mixture:
         """Return the prediction of log seconds of one measurement at some places, as a mixture of normals."""
         found = mixed(self.fits, self.weights, places_of(places))
-        return replace(found, variances=found.variances + self._beyond(places) ** 2)
+        return replace(found, variances=found.variances + self.beyond(places) ** 2)
 
-    def _beyond(self, places: Sequence[StepPlace]) -> FloatArray:
+    def beyond(self, places: Sequence[StepPlace]) -> FloatArray:
+        """Relative standard deviation for nodes beyond those measured, at some places."""
         ratio = np.array([place.nodes for place in places]) / self.series.most_nodes
         return np.asarray(NODE_SD * np.maximum(np.log2(ratio), 0.0), dtype=np.float64)
 
@@ -282,7 +283,11 @@ def fit_step_time(series: StepTimeSeries) -> StepTimeFit:
     shares = np.exp(logs - np.max(logs))
     shares = np.where(shares < LEAST_WEIGHT * np.max(shares), 0.0, shares)
     shares /= np.sum(shares)
-    order = [i for i in np.argsort(-np.round(shares, 9), kind="stable") if shares[i] > 0.0]
+    forms: dict[str, float] = {}
+    for fit, share in zip(fits, shares, strict=True):
+        forms[fit.law.reduce] = forms.get(fit.law.reduce, 0.0) + float(share)
+    ranked = sorted(range(len(fits)), key=lambda i: (-round(forms[fits[i].law.reduce], 9), -round(float(shares[i]), 9)))
+    order = [i for i in ranked if shares[i] > 0.0]
     return StepTimeFit(
         series=series,
         fits=tuple(fits[i] for i in order),
