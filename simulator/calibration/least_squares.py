@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -132,11 +133,12 @@ def least_squares_fit(
         rows = -weight[:, None] * derivatives(parameters)
         return np.vstack([rows, np.diag(root)]) if root.any() else rows
 
-    jacobian_of = weighted_derivatives if derivatives is not None else "3-point"
-    ends = {"ftol": tolerance, "xtol": tolerance, "gtol": tolerance}
+    jacobian: Any = weighted_derivatives if derivatives is not None else "3-point"
     try:
         with np.errstate(all="ignore"):
-            search = optimize.least_squares(weighted, start, jac=jacobian_of, x_scale="jac", **ends)
+            search = optimize.least_squares(
+                weighted, start, jac=jacobian, x_scale="jac", ftol=tolerance, xtol=tolerance, gtol=tolerance
+            )
     except ValueError as error:
         raise FitError(f"the fit did not converge: {error}") from None
     found = search.x
@@ -145,13 +147,13 @@ def least_squares_fit(
     if tolerance <= POLISHED_FROM:
         found = _polished(predict, measured, found, weight, root, mean)
     residuals = measured - predict(found)
-    jacobian = _jacobian(predict, found) if derivatives is None else derivatives(found)
-    weighted_jacobian = weight[:, None] * jacobian
+    slopes = _jacobian(predict, found) if derivatives is None else derivatives(found)
+    weighted_slopes = weight[:, None] * slopes
     return LeastSquaresFit(
         estimates=found,
         residuals=residuals,
-        jacobian=jacobian,
-        information=weighted_jacobian.T @ weighted_jacobian + np.diag(root**2),
+        jacobian=slopes,
+        information=weighted_slopes.T @ weighted_slopes + np.diag(root**2),
         squares=float(np.sum((weight * residuals) ** 2)),
     )
 

@@ -12,17 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from simulator.calibration.departure import Mixture
-from simulator.calibration.step_time_departure import (
-    SHAPES,
-    FittedLaw,
-    Observed,
-    Reach,
-    fit_law,
-    joined,
-    mixed,
-    observed,
-    whitening,
-)
+from simulator.calibration.step_time_departure import SHAPES, Observed, Reach, observed, whitening
+from simulator.calibration.step_time_fitted import FittedLaw, fit_law, joined, mixed
 from simulator.calibration.step_time_laws import COMPUTE_FORMS, StepLaw, candidate_laws
 from simulator.calibration.step_time_series import StepPlace, StepTimeSeries, places_of
 from simulator.errors import FitError
@@ -239,8 +230,8 @@ class StepTimeFit:
             found.append(f"no law fits these points well: they lie {100 * spread:.2g} % off the best one")
         if len(self.series.learners) < 3:
             found.append(
-                f"only {len(self.series.learners)} number{'s' * (len(self.series.learners) > 1)} of GPUs measured: what more of "
-                "them do is mostly what other clusters did"
+                f"only {len(self.series.learners)} number{'s' * (len(self.series.learners) > 1)} of GPUs measured: what "
+                "more of them do is mostly what other clusters did"
             )
         return tuple(found)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from simulator.quantities import FloatArray
 
 __all__ = ["COMPUTE_FORMS", "REDUCE_FORMS", "StepLaw", "candidate_laws"]
 
-Shape = Callable[[FloatArray, FloatArray, FloatArray], FloatArray]
+Shape = Callable[[FloatArray, FloatArray, FloatArray], Any]
 """From learners P, nodes N and learners per node g to the factor of one parameter."""
 
 OVERLAP = "overlap_exponent"
@@ -97,8 +97,8 @@ BY_NODE = ("two_tier_ring", "hierarchical_ring", "tree_across_nodes", "two_tier_
 COMPUTE_SHARE = 0.3
 REDUCE_SHARE = 0.2
 WIDE, SOME, KNEE = 2.0, 1.5, 1.0
-"""Priors. The constant of Gamma is about 0.3 of the fewest learners' mean step and gamma * m the rest, within a factor e^1.5; the
-knee half the mean local batch, within e; each part of Delta at its largest about a fifth of the mean step, within e^2:
+"""Priors. The constant of Gamma is about 0.3 of the fewest learners' mean step and gamma * m the rest, within a factor e^1.5;
+the knee half the mean local batch, within e; each part of Delta at its largest about a fifth of the mean step, within e^2:
 between a hundredth and ten times it."""
 
 EXPONENT = (2.0, 0.5)

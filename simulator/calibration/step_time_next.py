@@ -44,9 +44,7 @@ def default_places(fit: StepTimeFit) -> list[StepPlace]:
     """
     series = fit.series
     sizes = dict.fromkeys((series.local_samples[len(series.local_samples) // 2], series.local_samples[-1]))
-    return [
-        filled(size, factor * series.learners[-1], series.node_size) for size in sizes for factor in (2, 4)
-    ]
+    return [filled(size, factor * series.learners[-1], series.node_size) for size in sizes for factor in (2, 4)]
 
 
 def filled(local_samples: float, learners: int, node_size: int, micro_steps: int = 1) -> StepPlace:
@@ -108,7 +106,7 @@ def _covariance(fit: StepTimeFit, places: Sequence[StepPlace]) -> tuple[FloatArr
         there, scale = reach[one.departure.kind], one.scale
         joint = one.joint(there)
         solved, posterior = joint.at(scale)
-        means.append(joint.base + joint.slopes @ solved + joint.gain @ (joint.gap - joint.J @ solved))
+        means.append(joint.base + joint.slopes @ solved + joint.gain @ (joint.gap - joint.derivatives @ solved))
         departure = one.departure.covariance(at, at) - there.gain @ there.gain.T
         covariance += weight / total * (scale**2 * departure + joint.reduced @ posterior @ joint.reduced.T)
         noise += weight / total * (scale * one.departure.noise) ** 2

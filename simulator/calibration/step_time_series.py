@@ -1,4 +1,4 @@
-"""Measured step times: a point, where it was measured, and the series of one workload on one cluster that laws are fitted to."""
+"""Measured step times: a point, where it was measured, and the series of one workload on one cluster to fit laws to."""
 
 from __future__ import annotations
 
@@ -45,9 +45,8 @@ class StepPlace:
         if not 1 <= self.nodes <= self.learners:
             raise ValueError(f"nodes must be from 1 to the learners, {self.learners}, got {self.nodes}")
         if not self.learners <= self.fullest_node * self.nodes <= self.learners * self.nodes:
-            raise ValueError(
-                f"fullest_node must hold at least {self.learners}/{self.nodes} and at most {self.learners}, got {self.fullest_node}"
-            )
+            rule = f"fullest_node must hold from {self.learners}/{self.nodes} to {self.learners} learners"
+            raise ValueError(f"{rule}, got {self.fullest_node}")
 
     @classmethod
     def even(cls, *, local_samples: float, learners: int, nodes: int, micro_steps: int = 1) -> StepPlace:
@@ -59,9 +58,7 @@ class StepPlace:
         3
         """
         fullest = -(-learners // max(nodes, 1))
-        return cls(
-            local_samples=local_samples, learners=learners, nodes=nodes, fullest_node=fullest, micro_steps=micro_steps
-        )
+        return cls(local_samples=local_samples, learners=learners, nodes=nodes, fullest_node=fullest, micro_steps=micro_steps)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from simulator.calibration.step_time_series import StepPlace, StepPoint, StepTim
 from simulator.errors import Fault, FitError, ScenarioError
 from simulator.tables import Column, read_header, read_rows
 
-__all__ = ["MeasuredSteps", "StepTimeTable", "read_step_times", "read_step_time_targets"]
+__all__ = ["MeasuredSteps", "StepTimeTable", "fitted_series", "read_step_time_targets", "read_step_times"]
 
 MOST_GPUS = 2**24
 WORDS = Column(kind="text", needed=False, empty=True)
@@ -105,9 +105,9 @@ def read_step_times(path: Path, *, name: str | None = None) -> StepTimeTable:
     Parameters
     ----------
     path : Path
-        CSV with the columns local_batch, n_gpus, n_nodes or placement, step_time_s [, sync_time_s, accumulation, series, source,
-        workload, gpu, variant]. `placement` has one digit for each node, the GPUs used on it; what is none is left alone
-        where n_nodes says how many nodes there were.
+        CSV with the columns local_batch, n_gpus, n_nodes or placement, step_time_s [, sync_time_s, accumulation, series,
+        source, workload, gpu, variant]. `placement` has one digit for each node, the GPUs used on it; what is none is left
+        alone where n_nodes says how many nodes there were.
     name : str, optional
         How messages call the file; the path by default.
 
@@ -200,7 +200,8 @@ def _grouped(rows: Sequence[_Row], stem: str) -> list[MeasuredSteps]:
     several = {source: [{key[i] for key in parts if key[0] == source} for i in (2, 3)] for source, *_ in parts}
     found = []
     for (source, workload, gpu, variant), members in parts.items():
-        words = [source, workload, *(word for word, all_of in zip((gpu, variant), several[source], strict=True) if len(all_of) > 1)]
+        telling = [word for word, all_of in zip((gpu, variant), several[source], strict=True) if len(all_of) > 1]
+        words = [source, workload, *telling]
         found.append(_measured("/".join(filter(None, words)) or stem, members))
     return found
 

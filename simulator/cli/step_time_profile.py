@@ -86,7 +86,7 @@ def write_step_time(path: Path, fit: StepTimeFit, simple: SimpleStepLaw, target:
         workload = [
             "[[workload]]",
             f'name = "{path.stem}"',
-            f"# A stand-in: {STAND_IN_UPDATES:,} updates whatever the batch. Put your own law here, or use = a workload profile.",
+            f"# A stand-in: {STAND_IN_UPDATES:,} updates whatever the batch. Put your own law here, or use = a profile's.",
             f'convergence = {{ kind = "inverse", n_inf_updates = {STAND_IN_UPDATES - 1}, alpha_samples = 1e-3 }}  # rounded up',
         ]
         run = ["[run]", f"batch_samples = {round(local) * most}", f"learners = {most}"]
@@ -102,8 +102,8 @@ def write_step_time(path: Path, fit: StepTimeFit, simple: SimpleStepLaw, target:
     overlap = values.get("overlap_exponent")
     lines = [
         f"# {safe_text(series.name)}: what learnersim fit step-time makes of {safe_text(source)}, as one simple law.",
-        f"# It agrees with the fit's predictions, which it replaces, within {100 * float(abs(simple.gaps).max()):.2g} % at local",
-        f"# batches of {series.local_samples[0]:g} to {series.local_samples[-1]:g} and up to {4 * most} GPUs ({most} were measured).",
+        f"# It agrees with the fit's predictions within {100 * float(abs(simple.gaps).max()):.2g} % at local batches of",
+        f"# {series.local_samples[0]:g} to {series.local_samples[-1]:g} and up to {4 * most} GPUs ({most} were measured).",
         "schema = 1",
         f'title = "{safe_text(series.name)}"',
         "",

@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 from simulator.calibration.step_time import fit_step_time
+from simulator.calibration.step_time_series import StepPoint
 from simulator.calibration.step_time_tables import MeasuredSteps, StepTimeTable, read_step_times
 from simulator.validation.rows import Prediction, Validation
 from simulator.validation.step_time_rivals import RIVALS, fit_rival
@@ -81,10 +82,9 @@ def _predicted(one: MeasuredSteps, fit_up_to: int) -> list[Prediction]:
     return found
 
 
-def _case(name: str, point: object, quantity: str, predicted: float, low: float | None = None, high: float | None = None) -> Prediction:
-    from simulator.calibration.step_time_series import StepPoint
-
-    assert isinstance(point, StepPoint)
+def _case(
+    name: str, point: StepPoint, quantity: str, predicted: float, low: float | None = None, high: float | None = None
+) -> Prediction:
     at = point.place
     steps = f", {at.micro_steps} micro-steps" if at.micro_steps > 1 else ""
     return Prediction(
@@ -92,7 +92,6 @@ def _case(name: str, point: object, quantity: str, predicted: float, low: float 
         group=name,
         series=name,
         quantity=quantity,
-        part="",
         predicted=predicted,
         actual=point.step_time_s,
         lo90=low,

@@ -18,6 +18,7 @@ __all__ = ["RIVALS", "Rival", "fit_rival"]
 
 MOST_EXPONENT = 10.0
 STARTS = (0.3, 1.0, 3.0)
+FAR = 50.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,20 +103,19 @@ def fit_rival(rival: Rival, points: Sequence[StepPoint]) -> Callable[[Sequence[S
     step_s = float(np.mean(np.exp(log_T[np.min(P) == P])))
     gamma = [0.3 * step_s, 0.7 * step_s / float(np.mean(m))] + ([0.25 * float(np.mean(m))] if rival.compute == 3 else [])
     delta = [0.2 * step_s, 0.02 * step_s] * 2 if rival.reduce == 4 else [0.2 * step_s] * rival.reduce
+    bounded = rival.compute + rival.reduce
+    low = np.array([0.0] * bounded + ([1.0] if rival.exponent else []))
+    high = np.array([np.inf] * bounded + ([MOST_EXPONENT] if rival.exponent else []))
+
+    def gaps(t: FloatArray) -> FloatArray:
+        with np.errstate(all="ignore"):
+            found = np.log(s * rival.step_time_s(t, m, P, N)) - log_T
+        return np.nan_to_num(found, nan=FAR, posinf=FAR, neginf=-FAR)
+
     ends = []
     for start in STARTS:
         values = np.array([*gamma, *(start * part for part in delta), *([2.0] if rival.exponent else [])])
-        low = np.array([0.0] * (rival.compute + rival.reduce) + ([1.0] if rival.exponent else []))
-        high = np.array([np.inf] * (rival.compute + rival.reduce) + ([MOST_EXPONENT] if rival.exponent else []))
-        with np.errstate(all="ignore"):
-            ends.append(
-                optimize.least_squares(
-                    lambda t: np.nan_to_num(np.log(s * rival.step_time_s(t, m, P, N)) - log_T, nan=50.0, neginf=-50.0),
-                    values,
-                    bounds=(low, high),
-                    x_scale=values,
-                )
-            )
+        ends.append(optimize.least_squares(gaps, values, bounds=(low, high), x_scale=values))
     best = min(ends, key=lambda end: float(end.cost)).x
 
     def predict(others: Sequence[StepPoint]) -> FloatArray:
