@@ -110,7 +110,7 @@ def fit_rival(rival: Rival, points: Sequence[StepPoint]) -> Callable[[Sequence[S
     def gaps(t: FloatArray) -> FloatArray:
         with np.errstate(all="ignore"):
             found = np.log(s * rival.step_time_s(t, m, P, N)) - log_T
-        return np.nan_to_num(found, nan=FAR, posinf=FAR, neginf=-FAR)
+        return np.asarray(np.nan_to_num(found, nan=FAR, posinf=FAR, neginf=-FAR), dtype=np.float64)
 
     ends = []
     for start in STARTS:
