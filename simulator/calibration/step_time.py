@@ -102,7 +102,7 @@ class StepTimeFit:
     weights : tuple of float
         Weight of each; adds up to 1.
     held_out : HeldOut or None
-        None where too few numbers of learners were measured: all forms then weigh the same.
+        None where too few numbers of learners were measured: forms then weigh by their evidence, how well they explain the points.
     """
 
     series: StepTimeSeries
@@ -268,7 +268,7 @@ def fit_step_time(series: StepTimeSeries) -> StepTimeFit:
         held_out = HeldOut(learners=learners, error_relative=error, waits_help=waits)
     data = observed(series, waits=waits, far=far)
     fits = _fitted(_laws(series, computes), data)
-    logs = np.array([0.0 if scores is None else scores.get(_key(fit), -np.inf) for fit in fits])
+    logs = np.array([fit.log_evidence if scores is None else scores.get(_key(fit), -np.inf) for fit in fits])
     if not np.any(np.isfinite(logs)):
         raise FitError(f"{series.name}: no law of a step fits these times")
     shares = np.exp(logs - np.max(logs))

@@ -69,8 +69,7 @@ def simple_law(fit: StepTimeFit, *, learners_per_node: int) -> SimpleStepLaw:
     fit : StepTimeFit
         Whose predictions, at local batches measured and learners that fill one node after another.
     learners_per_node : int
-        Learners of a node of the cluster that it is meant for; 1 where they stand by themselves: Delta then has its node jump
-        from two learners on, or one tier.
+        Learners of a node of the cluster that it is meant for.
 
     Returns
     -------
@@ -82,17 +81,16 @@ def simple_law(fit: StepTimeFit, *, learners_per_node: int) -> SimpleStepLaw:
     picked = sizes[np.unique(np.linspace(0, len(sizes) - 1, MOST_SIZES).astype(int))]
     most = series.learners[-1]
     numbers = sorted({*series.learners, *(factor * most for factor in FACTORS)})
-    densest = series.node_size if learners_per_node == 1 else learners_per_node
-    wanted = tuple(filled(float(size), number, densest) for number in numbers for size in picked)
+    wanted = tuple(filled(float(size), number, learners_per_node) for number in numbers for size in picked)
     log_T = np.log([one.step_time_s for one in fit.predict(wanted)])
-    at = _seen(wanted, learners_per_node)
+    at = places_of(wanted)
     reduces = REDUCE_KINDS if most > 1 else ("none",)
     tried = [
         (law, _matched(law, at, log_T))
         for law in (StepLaw(compute=compute, reduce=reduce, node="fullest") for compute in COMPUTE_FORMS for reduce in reduces)
     ]
     law, matched = min(tried, key=lambda one: one[1].squares)
-    uncertain, low, high = _ends(law, matched.estimates, fit, learners_per_node, densest)
+    uncertain, low, high = _ends(law, matched.estimates, fit, learners_per_node)
     return SimpleStepLaw(
         law=law,
         values=law.values(matched.estimates),
@@ -103,11 +101,6 @@ def simple_law(fit: StepTimeFit, *, learners_per_node: int) -> SimpleStepLaw:
         low=low,
         high=high,
     )
-
-
-def _seen(places: tuple[StepPlace, ...], learners_per_node: int) -> Places:
-    """Return the places as [reduce] sees them: nodes filled one after another, or every learner by itself."""
-    return places_of(filled(one.local_samples, one.learners, learners_per_node, one.micro_steps) for one in places)
 
 
 def _matched(law: StepLaw, at: Places, log_T: FloatArray) -> LeastSquaresFit:
@@ -130,12 +123,12 @@ def _matched(law: StepLaw, at: Places, log_T: FloatArray) -> LeastSquaresFit:
     return min(ends, key=lambda end: end.squares)
 
 
-def _ends(law: StepLaw, logs: FloatArray, fit: StepTimeFit, per_node: int, densest: int) -> tuple[str, float, float]:
+def _ends(law: StepLaw, logs: FloatArray, fit: StepTimeFit, per_node: int) -> tuple[str, float, float]:
     """Return the largest part of Delta (gamma where there is none) and the values that take a step to its interval's ends."""
     series = fit.series
-    place = filled(series.local_samples[len(series.local_samples) // 2], 2 * series.learners[-1], densest)
+    place = filled(series.local_samples[len(series.local_samples) // 2], 2 * series.learners[-1], per_node)
     (predicted,) = fit.predict([place])
-    at = _seen((place,), per_node)
+    at = places_of([place])
     factors = law.factors(at)
     parts = {
         name: float(np.exp(logs[law.names.index(name)]) * factor[0])

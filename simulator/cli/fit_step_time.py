@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from simulator.calibration.step_time import StepTimeFit
     from simulator.calibration.step_time_fitted import FittedLaw
     from simulator.calibration.step_time_series import StepPlace, StepTimeSeries
+    from simulator.cli.step_time_profile import Target
 
 __all__ = ["step_time"]
 
@@ -64,7 +65,7 @@ def step_time(
     accelerator
         Id of the accelerator's profile, for --save; the GPU of the table by default.
     node
-        Id of the node's profile, for --save; without it the learners stand by themselves.
+        Id of the node's profile, for --save; a shipped one with as many of the accelerator by default.
     workload
         Workload whose law of updates the saved scenario uses; a stand-in of 1,000 updates by default.
     figures
@@ -93,7 +94,7 @@ def step_time(
         if save is not None:
             refuse_save(save, len(picked))
             gpu = next((one.gpu for one in table.series if one.name == picked[0].name), "")
-            target = _target(gpu, accelerator, node, workload, save)
+            target, per_node = _target(picked[0], gpu, accelerator, node, workload, save)
         asked = {one.name: _asked(predict, predict_file, one) for one in picked}
         inputs = [[dataclasses.asdict(one) for one in picked], [dataclasses.asdict(p) for one in asked.values() for p in one]]
         out = Output.prepared("fit step-time", output, title=file.name, seed=None, inputs=inputs, figures=figures)
@@ -108,7 +109,6 @@ def step_time(
         from simulator.calibration.step_time_saved import simple_law
         from simulator.cli.step_time_profile import write_step_time
 
-        target, per_node = target
         write_step_time(save, fits[0], simple_law(fits[0], learners_per_node=per_node), target, source=file.name)
         saved = str(save)
     tables = {"predictions.csv": [{"series": key["series"], **row} for key in keys for row in key["predictions"]]}
@@ -151,31 +151,36 @@ def _asked(predict: str | None, predict_file: Path | None, series: StepTimeSerie
     return found
 
 
-def _target(gpu: str, accelerator: str | None, node: str | None, workload: str | None, save: Path) -> tuple[Any, int]:
+def _target(
+    series: StepTimeSeries, gpu: str, accelerator: str | None, node: str | None, workload: str | None, save: Path
+) -> tuple[Target, int]:
     """Return what --save writes about, and the learners of a node; profiles that are named must be there."""
-    from simulator.cli.step_time_profile import Target, accelerator_named
+    from simulator.cli.step_time_profile import Target, accelerator_named, node_of
     from simulator.profiles import load_profile
     from simulator.scenarios.inheritance import load_workload
 
-    per_node = 1
-    if node is not None:
-        profile = _found("--node", lambda: load_profile("nodes", node, beside=save.parent)[0])
-        per_node, found = profile.accelerators, profile.accelerator
-        if accelerator not in (None, found):
-            raise SimulatorError(f"--accelerator is {accelerator}, but the accelerators of {node} are {found}")
-        accelerator = found
-    elif accelerator is not None:
+    if accelerator is not None:
         named = accelerator
         _found("--accelerator", lambda: load_profile("accelerators", named, beside=save.parent))
-    else:
-        accelerator = accelerator_named(gpu)
-        if accelerator is None:
-            said = f"no profile is named {gpu!r}, the table's GPU" if gpu else "the table does not say which GPU it is of"
-            raise SimulatorError(f"--save needs --accelerator or --node: {said}; learnersim profiles accelerators lists them")
     if workload is not None:
         wanted = workload
         _found("--workload", lambda: load_workload(wanted, save.parent, []))
-    return Target(accelerator=accelerator, node=node, workload=workload), per_node
+    if node is not None:
+        profile = _found("--node", lambda: load_profile("nodes", node, beside=save.parent)[0])
+        if accelerator not in (None, profile.accelerator):
+            raise SimulatorError(f"--accelerator is {accelerator}, but the accelerators of {node} are {profile.accelerator}")
+        return Target(accelerator=profile.accelerator, node=node, workload=workload), profile.accelerators
+    chip = accelerator or accelerator_named(gpu)
+    if chip is None:
+        said = f"no profile is named {gpu!r}, the table's GPU" if gpu else "the table does not say which GPU it is of"
+        raise SimulatorError(f"--save needs --node or --accelerator: {said}; learnersim profiles accelerators lists them")
+    if series.learners[-1] == 1:
+        return Target(accelerator=chip, node=None, workload=workload), 1
+    held = node_of(chip, series.node_size)
+    if held is None:
+        said = f"no shipped node holds {series.node_size} of {chip}, the most that the table has on one"
+        raise SimulatorError(f"--save needs --node: {said}; learnersim profiles nodes lists them")
+    return Target(accelerator=chip, node=held, workload=workload), series.node_size
 
 
 def _found(flag: str, load: Any) -> Any:

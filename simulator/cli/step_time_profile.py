@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from simulator.calibration.step_time import StepTimeFit
     from simulator.calibration.step_time_saved import SimpleStepLaw
 
-__all__ = ["Target", "accelerator_named", "write_step_time"]
+__all__ = ["Target", "accelerator_named", "node_of", "write_step_time"]
 
 STAND_IN_UPDATES = 1000
 
@@ -27,7 +27,7 @@ class Target:
     accelerator : str
         Id of the accelerator's profile.
     node : str or None
-        Id of the node's profile; each learner by itself without it.
+        Id of the node's profile; None where a single learner was measured.
     workload : str or None
         Workload profile whose law of updates is used; without it a stand-in of 1,000 updates whatever the batch.
     """
@@ -50,6 +50,23 @@ def accelerator_named(gpu: str) -> str | None:
     slug = re.sub(r"[^a-z0-9.]+", "-", gpu.lower()).strip("-")
     known = shipped_folder("hardware_profiles") / "accelerators" / f"{slug}.toml"
     return slug if slug and known.is_file() else None
+
+
+def node_of(accelerator: str, accelerators: int) -> str | None:
+    """Return the id of the first shipped node that holds so many of an accelerator, None where there is none.
+
+    Examples
+    --------
+    >>> node_of("t4", 4)
+    'aws-g4dn.12xlarge'
+    """
+    from simulator.profiles import load_profile, shipped_folder
+
+    for path in sorted((shipped_folder("hardware_profiles") / "nodes").glob("*.toml")):
+        profile = load_profile("nodes", path.stem)[0]
+        if (profile.accelerator, profile.accelerators) == (accelerator, accelerators):
+            return path.stem
+    return None
 
 
 def write_step_time(path: Path, fit: StepTimeFit, simple: SimpleStepLaw, target: Target, *, source: str) -> None:

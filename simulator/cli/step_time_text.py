@@ -73,17 +73,17 @@ def _print_fit(key: dict[str, Any]) -> None:
     print_table(
         [
             {
-                "batch of a GPU": number(row["local_samples"]),
+                "per GPU": number(row["local_samples"]),
                 "GPUs": number(row["learners"]),
                 "nodes": number(row["nodes"]),
                 "step": seconds(row["step_time_s"]),
                 "90 %": f"{seconds(row['lo90'])} to {seconds(row['hi90'])}",
-                "law alone": seconds(row["law_time_s"]),
+                "law": seconds(row["law_time_s"]),
                 "note": row["warning"] or "",
             }
             for row in key["predictions"]
         ],
-        right=("batch of a GPU", "GPUs", "nodes", "step", "90 %", "law alone"),
+        right=("per GPU", "GPUs", "nodes", "step", "90 %", "law"),
     )
 
 
