@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,11 @@ __all__ = ["LeastSquaresFit", "least_squares_fit"]
 
 Predict = Callable[[FloatArray], FloatArray]
 """From the parameters to what the model predicts at every point."""
+
+Derivatives = Callable[[FloatArray], FloatArray]
+"""From the parameters to the derivatives of the prediction, shape (n, k)."""
+
+POLISHED_FROM = 1e-12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +77,8 @@ def least_squares_fit(
     sd: FloatArray | float = 1.0,
     prior_mean: Sequence[float] | FloatArray | None = None,
     prior_sd: Sequence[float] | FloatArray | None = None,
+    derivatives: Derivatives | None = None,
+    tolerance: float = 1e-15,
 ) -> LeastSquaresFit:
     """Fit a model by weighted least squares.
 
@@ -86,6 +94,11 @@ def least_squares_fit(
         Standard deviation of each point up to a common factor: its weight is 1/sd**2.
     prior_mean, prior_sd : sequence of float, length k, optional
         Normal priors of the parameters, in units of a weighted residual; infinite where there is none.
+    derivatives : callable, optional
+        Derivatives of `predict`; central differences by default.
+    tolerance : float
+        Relative change of the sum of squares and of the parameters at which the search ends, > 0; more digits are polished
+        off only where it is the smallest, the default.
 
     Returns
     -------
@@ -115,23 +128,32 @@ def least_squares_fit(
         together = np.concatenate([residuals, root * (parameters - mean)]) if root.any() else residuals
         return np.where(np.isfinite(together), together, 1e150)
 
+    def weighted_derivatives(parameters: FloatArray) -> FloatArray:
+        assert derivatives is not None
+        rows = -weight[:, None] * derivatives(parameters)
+        return np.vstack([rows, np.diag(root)]) if root.any() else rows
+
+    jacobian: Any = weighted_derivatives if derivatives is not None else "3-point"
     try:
         with np.errstate(all="ignore"):
-            search = optimize.least_squares(weighted, start, jac="3-point", x_scale="jac", ftol=1e-15, xtol=1e-15, gtol=1e-15)
+            search = optimize.least_squares(
+                weighted, start, jac=jacobian, x_scale="jac", ftol=tolerance, xtol=tolerance, gtol=tolerance
+            )
     except ValueError as error:
         raise FitError(f"the fit did not converge: {error}") from None
     found = search.x
     if not np.all(np.isfinite(found)) or search.cost >= 1e100:
         raise FitError("the fit did not converge: no finite parameters fit the points")
-    found = _polished(predict, measured, found, weight, root, mean)
+    if tolerance <= POLISHED_FROM:
+        found = _polished(predict, measured, found, weight, root, mean)
     residuals = measured - predict(found)
-    jacobian = _jacobian(predict, found)
-    weighted_jacobian = weight[:, None] * jacobian
+    slopes = _jacobian(predict, found) if derivatives is None else derivatives(found)
+    weighted_slopes = weight[:, None] * slopes
     return LeastSquaresFit(
         estimates=found,
         residuals=residuals,
-        jacobian=jacobian,
-        information=weighted_jacobian.T @ weighted_jacobian + np.diag(root**2),
+        jacobian=slopes,
+        information=weighted_slopes.T @ weighted_slopes + np.diag(root**2),
         squares=float(np.sum((weight * residuals) ** 2)),
     )
 

@@ -13,6 +13,7 @@ from cyclopts import App, CycloptsError, Group, Parameter
 
 from simulator.cli.fit import updates as fit_updates
 from simulator.cli.fit_reduce import reduce as fit_reduce
+from simulator.cli.fit_step_time import step_time as fit_step_time
 from simulator.cli.how_long import explain, optimum, plot, run, scale
 from simulator.cli.later import LATER
 from simulator.cli.network import network
@@ -49,6 +50,7 @@ app.command(network, group=GROUPS["network"])
 fits = App(name="fit", help="Fit a law to measurements.", group=GROUPS["measure"], help_format="plaintext")
 fits.command(fit_updates, name="updates")
 fits.command(fit_reduce, name="reduce")
+fits.command(fit_step_time, name="step-time")
 app.command(fits)
 app.command(validate, group=GROUPS["true"])
 shelf = App(name="scenarios", help="List the shipped scenarios, or show one.", group=FILES)

@@ -42,6 +42,8 @@ OWN_FILES = (
         "figure_update.png",
         "figure_scaling.png",
         "figure_updates.png",
+        "figure_step_time.png",
+        "figure_validation.png",
         "figure_network.png",
         "links.csv",
     ),

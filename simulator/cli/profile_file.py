@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from simulator.calibration.reduce import ReduceFit, ReducePrediction
     from simulator.calibration.updates import UpdatesFit
 
-__all__ = ["write_reduce", "write_workload"]
+__all__ = ["safe_text", "write_reduce", "write_workload", "written"]
 
 LEAST_FACTOR = 0.05
 
@@ -43,13 +43,13 @@ def write_workload(path: Path, fit: UpdatesFit, *, source: str) -> None:
     first, second = record.relative_standard_errors
     text = "\n".join(
         [
-            f"# A workload: updates to converge, fitted to {_safe(source)}.",
+            f"# A workload: updates to converge, fitted to {safe_text(source)}.",
             "# Gamma, gradient_bytes and the data set are still to be filled in, here or beside `use` in a scenario.",
             "schema = 1",
             f'name = "{path.stem}"',
-            f'title = "{_safe(fit.series.name)}"',
+            f'title = "{safe_text(fit.series.name)}"',
             'sample_unit = "sample"',
-            f'source = "fitted to {_safe(source)} by learnersim fit updates"',
+            f'source = "fitted to {safe_text(source)} by learnersim fit updates"',
             "",
             "[convergence]",
             f'kind = "{kind}"',
@@ -71,7 +71,7 @@ def write_workload(path: Path, fit: UpdatesFit, *, source: str) -> None:
             "",
         ]
     )
-    _written(path, text)
+    written(path, text)
 
 
 def write_reduce(path: Path, fit: ReduceFit, *, gradient_bytes: float, source: str) -> None:
@@ -103,7 +103,7 @@ def write_reduce(path: Path, fit: ReduceFit, *, gradient_bytes: float, source: s
     """
     large = fit.large_messages()
     predicted = fit.predict([(gradient_bytes, one.devices, one.nodes) for one in large])
-    said = _safe(f"fitted to {source}, {fit.series.name}, by learnersim fit reduce")
+    said = safe_text(f"fitted to {source}, {fit.series.name}, by learnersim fit reduce")
 
     def number(key: str, value: float, ends: tuple[float, float] | None = None) -> str:
         span = "" if ends is None else f"low = {ends[0]:.6g}, high = {ends[1]:.6g}, "
@@ -140,20 +140,21 @@ def write_reduce(path: Path, fit: ReduceFit, *, gradient_bytes: float, source: s
         ]
     where = " and ".join(f"{one.devices} devices on {one.nodes} node{'s' if one.nodes > 1 else ''}" for one in large)
     head = [
-        f"# Delta(P) of {_safe(fit.series.name)}, for a gradient of {gradient_bytes:.10g} bytes: agrees with the fit there, on",
-        f"# {where}. Paste it into a scenario; another gradient needs another table.",
+        f"# Delta(P) of {safe_text(fit.series.name)}, for a gradient of {gradient_bytes:.10g} bytes: agrees with the fit",
+        f"# there, on {where}. Paste it into a scenario; another gradient needs another table.",
         "[reduce]",
     ]
-    _written(path, "\n".join([*head, *lines, ""]))
+    written(path, "\n".join([*head, *lines, ""]))
 
 
-def _written(path: Path, text: str) -> None:
+def written(path: Path, text: str) -> None:
+    """Write a text to a file; SimulatorError where that cannot be."""
     try:
         write_text(path, text)
     except OSError as error:
         raise SimulatorError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
-def _safe(text: str) -> str:
+def safe_text(text: str) -> str:
     """Return a text without what would end a TOML string or comment."""
     return re.sub(r"[^ -!#-\[\]-~]", "_", text)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cyclopts import CycloptsError
 
-from simulator.cli.flags import OutputFlags
+from simulator.cli.flags import OutputFlags, WholeNumber
 from simulator.errors import NotInThisVersionError, SimulatorError
 
 if TYPE_CHECKING:
@@ -41,12 +42,15 @@ class Kind:
         From `--data` (None: the data that ship) to the validation; imports what it needs only when called.
     median_tolerance : float or None
         Median absolute error of "all" that `--strict` allows; coverage is checked in any case.
+    rivals_from : int
+        Cases from which on a group shows in the text what stands beside its first quantity; the JSON has all.
     """
 
     title: str
     meaning: str
     load: Callable[[Path | None], Validation]
     median_tolerance: float | None = None
+    rivals_from: int = 1
 
 
 def _gamma(data: Path | None) -> Validation:
@@ -95,6 +99,12 @@ def _reduce(data: Path | None) -> Validation:
     return validate_reduce(data)
 
 
+def _step_time(data: Path | None, fit_up_to: int = 16) -> Validation:
+    from simulator.validation.step_time import validate_step_time
+
+    return validate_step_time(data, fit_up_to=fit_up_to)
+
+
 KINDS: dict[str, Kind] = {
     "updates": Kind(
         title="updates to converge at batch sizes that the fit has not seen, from the other points of the same series",
@@ -135,28 +145,64 @@ KINDS: dict[str, Kind] = {
         load=_reduce,
         median_tolerance=0.10,
     ),
+    "step-time": Kind(
+        title="seconds of a step on more GPUs than the fit has seen",
+        meaning=(
+            "Each series is fitted up to --fit-up-to GPUs (16) and predicts its rows with more. What fit step-time answers\n"
+            "stands first; beside it rivals, fitted to the same rows by least squares of relative errors: (adaptdl) AdaptDL's\n"
+            "form, (knee_log) knee + constant with node jump + c log2 P, summed, (affine_ring) affine + two-tier ring +\n"
+            "overlap exponent. Rivals of groups with one or two cases: only in the JSON and under all."
+        ),
+        load=_step_time,
+        median_tolerance=0.07,
+        rivals_from=3,
+    ),
 }
 """A new kind is one entry here."""
 
 
-def validate(kind: str, /, *, data: Path | None = None, strict: bool = False, output: OutputFlags = NO_OUTPUT) -> None:
+def validate(
+    kind: str,
+    /,
+    *,
+    data: Path | None = None,
+    fit_up_to: WholeNumber | None = None,
+    strict: bool = False,
+    output: OutputFlags = NO_OUTPUT,
+    figures: bool = False,
+) -> None:
     """How good are the predictions? Published measurements, each predicted without itself.
 
     Parameters
     ----------
     kind
         What to validate: updates (to converge, at batch sizes left out), gamma (seconds per sample of pairs that nobody timed),
-        network (against SimGrid), reduce (measured all-reduces).
+        network (against SimGrid), reduce (measured all-reduces), step-time (measured steps, on more GPUs).
     data
         A table with the header of the one that ships, to predict instead of it.
+    fit_up_to
+        Of step-time: fit the rows with at most so many GPUs (default 16), predict those with more.
     strict
         Leave with status 1 where the errors or the coverage miss the tolerance.
+    figures
+        Draw predicted against measured into the folder of --out too.
     """
+    if kind == "step-time":
+        from simulator.cli.threads import one_blas_thread
+
+        one_blas_thread()
     from simulator.cli.output import Output, collected_warnings, request_errors
 
     chosen = _chosen(kind)
+    if fit_up_to is not None:
+        if kind != "step-time":
+            raise SimulatorError(f"--fit-up-to is for validate step-time, got it with {kind}")
+        if fit_up_to < 1:
+            raise SimulatorError(f"--fit-up-to must be >= 1, got {fit_up_to}")
+        chosen = replace(chosen, load=partial(_step_time, fit_up_to=fit_up_to))
     with collected_warnings() as caught:
-        out = Output.prepared("validate", output, title=chosen.title, seed=None, inputs={"kind": kind, "data": _digest(data)})
+        inputs = {"kind": kind, "data": _digest(data), **({} if fit_up_to is None else {"fit_up_to": fit_up_to})}
+        out = Output.prepared("validate", output, title=chosen.title, seed=None, inputs=inputs, figures=figures)
         with request_errors(str(data) if data is not None else None):
             validation = chosen.load(data)
     summary = validation.summary()
@@ -232,6 +278,7 @@ def _print(kind: Kind, validation: Validation, summary: Mapping[str, Mapping[str
         }
         for name, found in summary.items()
         if not (": " in name and " (" in name)  # parts of what stands beside: only in the JSON
+        and not (" (" in name and found["cases"] < kind.rivals_from)
     ]
     print_table(cells, right=[name for name in cells[0] if name != "group"] if cells else [])
     first = [case for case in validation.predictions if validation.primary in (None, case.quantity)]
