@@ -64,6 +64,9 @@ class ScenarioError(SimulatorError):
         self.faults = tuple(faults)
         super().__init__("\n".join(str(fault) for fault in self.faults))
 
+    def __reduce__(self) -> tuple[type[ScenarioError], tuple[tuple[Fault, ...]]]:  # from a worker process whole
+        return type(self), (self.faults,)
+
 
 class FitError(SimulatorError):
     """Measurements that a law cannot be fitted to; the text says which rule they break."""
