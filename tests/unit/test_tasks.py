@@ -172,7 +172,8 @@ def test_workers_end_when_the_process_that_started_them_is_killed(tmp_path: Path
     pids = tmp_path / "pids"
     pids.mkdir()
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen([sys.executable, str(script), str(pids)], env=environment) as owner:
+    command = [sys.executable, str(script), str(pids)]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as owner:
         _until(lambda: len(list(pids.iterdir())) == 2)
         owner.send_signal(signal.SIGKILL)
     _until(lambda: not any(_lives(int(path.name)) for path in pids.iterdir()))
