@@ -39,8 +39,9 @@ def run(scenario: str, /, *, choice: ScenarioFlags = NO_CHOICE, output: OutputFl
     figures
         Draw the figures into the folder of --out too.
     """
-    from simulator.cli.answers import answer_keys, print_run, solved
+    from simulator.cli.answers import print_run
     from simulator.cli.output import Output, collected_warnings, request_errors
+    from simulator.scenarios.solving import answer_keys, solved
     from simulator.studies.curves import batch_curve
 
     with collected_warnings() as caught, request_errors():
