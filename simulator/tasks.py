@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -20,9 +21,12 @@ from typing import IO, Any
 
 from simulator.errors import SimulatorError
 from simulator.messages import shown
-from simulator.tables import plain
+from simulator.tables import plain, write_text
 
-__all__ = ["InThisProcess", "Journal", "in_order", "local_processes"]
+__all__ = ["InThisProcess", "Journal", "in_order", "local_processes", "run_locally"]
+
+ALONE_S = 2.0
+"""Seconds that a run goes on in one process before others are started, where nobody says how many."""
 
 
 class InThisProcess(Executor):
@@ -73,10 +77,44 @@ def _end_with_the_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def in_order(
-    task: Callable[[int], Any], count: int, *, executor: Executor, ahead: int = 1, journal: Journal | None = None
+def run_locally(
+    task: Callable[[int], Any], count: int, *, workers: int | None = None, journal: Journal | None = None
 ) -> Generator[Any, None, None]:
-    """Run task(0), task(1), ... and yield their results in this order.
+    """Run tasks as `in_order` does, on `workers` processes of this machine.
+
+    Without a number this process works alone for two seconds, which is the end of most runs; then as many processes are
+    started as there are processors.
+    """
+    begun, first = time.monotonic(), 0
+    if workers is None:
+        workers = _processors()
+        alone = in_order(task, count, executor=InThisProcess(), journal=journal)
+        for result in alone:
+            yield result
+            first += 1
+            if workers > 1 and time.monotonic() - begun > ALONE_S:
+                break
+    if first < count:
+        workers = min(workers, count - first)
+        with local_processes(workers) as executor:
+            yield from in_order(task, count, first=first, executor=executor, ahead=workers, journal=journal)
+
+
+def _processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def in_order(
+    task: Callable[[int], Any],
+    count: int,
+    *,
+    executor: Executor,
+    ahead: int = 1,
+    first: int = 0,
+    journal: Journal | None = None,
+) -> Generator[Any, None, None]:
+    """Run task(first), task(first + 1), ..., task(count - 1) and yield their results in this order.
 
     Parameters
     ----------
@@ -100,9 +138,9 @@ def in_order(
     done: dict[int, Any] = {}
     running: dict[Future[Any], int] = {}
     known = dict(journal.results) if journal is not None else {}
-    next_task = 0
+    next_task = first
     try:
-        for wanted in range(count):
+        for wanted in range(first, count):
             last = min(count, wanted + (1 if isinstance(executor, InThisProcess) else 4 * ahead))
             while True:
                 while len(running) < ahead and next_task < last:
@@ -157,13 +195,14 @@ class Journal:
 
     def __init__(self, path: Path, key: str) -> None:
         self.path = path
+        self.key = key
         self._results: dict[int, Any] = {}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file: IO[bytes] = path.open("a+b")
             try:
                 _refuse_a_second_writer(self._file, path)
-                self._read(key)
+                self._read()
             except BaseException:
                 self._file.close()
                 raise
@@ -175,14 +214,14 @@ class Journal:
         """What is known, by the number of the task."""
         return self._results
 
-    def _read(self, key: str) -> None:
+    def _read(self) -> None:
         self._file.seek(0)
         content = self._file.read()
         whole = content[: content.rfind(b"\n") + 1]
         self._file.truncate(len(whole))
         lines = whole.splitlines()
         if not lines:
-            self._write({"key": key})
+            self._write({"key": self.key})
             return
         for number, line in enumerate(lines, 1):
             try:
@@ -196,10 +235,9 @@ class Journal:
                     f"{self.path}: line {number}: must be what an interrupted run left, got {shown(line[:60])}; "
                     "use --force or another folder"
                 ) from None
-        if held != key:
-            raise SimulatorError(
-                f"{self.path.parent}: holds another run (other scenario, flags or seed); use --force or another folder"
-            )
+        if held != self.key:
+            what = "another run (other scenario, flags, seed or versions)"
+            raise SimulatorError(f"{self.path.parent}: holds {what}; use --force or another folder")
 
     def append(self, task: int, result: Any) -> None:
         """Keep the result of a task; it is on the disk when this returns."""
@@ -210,18 +248,28 @@ class Journal:
         self._results[task] = result
 
     def _write(self, item: Any) -> None:
-        self._file.write(json.dumps(item, allow_nan=False, separators=(",", ":")).encode() + b"\n")
+        self._file.write(self._line(item))
         self._file.flush()
         os.fsync(self._file.fileno())
+
+    @staticmethod
+    def _line(item: Any) -> bytes:
+        return json.dumps(item, allow_nan=False, separators=(",", ":")).encode() + b"\n"
 
     def close(self) -> None:
         """Close the file and leave it."""
         self._file.close()
 
-    def remove(self) -> None:
-        """Close the file and delete it: its results have gone into tables."""
-        self._file.close()
-        self.path.unlink(missing_ok=True)
+    def settle(self, count: int) -> None:
+        """Keep the results of the first `count` tasks alone, in order: the file of a run that is over is always the same."""
+        lines = [self._line({"key": self.key})]
+        lines += [self._line({"task": task, "result": self._results[task]}) for task in range(count)]
+        try:
+            self._file.seek(0)
+            if self._file.read() != b"".join(lines):
+                write_text(self.path, b"".join(lines).decode())
+        except OSError as error:
+            raise SimulatorError(f"{self.path}: cannot be written: {error.strerror or error}") from None
 
     def __enter__(self) -> Journal:
         return self

@@ -280,13 +280,14 @@ def _with_value(tree: Any, path: str, value: Any) -> Any:
     parts: list[Any] = [name or int(index) for name, index in PATH_PART.findall(path)]
 
     def changed(item: Any, at: int) -> Any:
+        inside: Any = item
         if at == len(parts):
             return merge(item, value) if isinstance(item, dict) and isinstance(value, dict) else value
         part = parts[at]
         if not isinstance(item, list if isinstance(part, int) else dict) or (isinstance(part, int) and part >= len(item)):
             raise IndexError(path)
         if isinstance(part, int):
-            return [changed(inner, at + 1) if i == part else inner for i, inner in enumerate(item)]
-        return {**item, part: changed(item.get(part, {}), at + 1)}
+            return [changed(inner, at + 1) if i == part else inner for i, inner in enumerate(inside)]
+        return {**inside, part: changed(inside.get(part, {}), at + 1)}
 
     return changed(tree, 0)

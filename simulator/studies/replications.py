@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from simulator.quantities import ArrayLike, FloatArray, positive, whole
-from simulator.tasks import InThisProcess, Journal, in_order
+from simulator.tasks import Journal, in_order, run_locally
 
 __all__ = ["Plan", "Spread", "generator", "repeat"]
 
@@ -123,7 +123,7 @@ def repeat(
     quantities: Callable[[Mapping[str, Any]], Sequence[float]],
     *,
     executor: Executor | None = None,
-    workers: int = 1,
+    workers: int | None = None,
     journal: Journal | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[Mapping[str, Any]]:
@@ -138,9 +138,10 @@ def repeat(
     quantities : callable
         Result to the numbers that the plan looks at.
     executor : Executor, optional
-        Where they run; this process by default.
-    workers : int
-        How many of them the executor runs at a time.
+        Where they run; processes of this machine by default.
+    workers : int, optional
+        How many the executor runs at a time, 1 by default; of this machine as many as it has processors by default, where it
+        takes longer than a moment.
     journal : Journal, optional
         Keeps what is done.
     progress : callable, optional
@@ -153,8 +154,10 @@ def repeat(
     """
     results: list[Mapping[str, Any]] = []
     values: list[Sequence[float]] = []
-    on = executor if executor is not None else InThisProcess()
-    stream = in_order(replication, plan.most, executor=on, ahead=workers, journal=journal)
+    if executor is None:
+        stream = run_locally(replication, plan.most, workers=workers, journal=journal)
+    else:
+        stream = in_order(replication, plan.most, executor=executor, ahead=workers or 1, journal=journal)
     try:
         for result in stream:
             results.append(result)

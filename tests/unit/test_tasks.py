@@ -15,12 +15,16 @@ from typing import Any
 import pytest
 
 from simulator.errors import Fault, ScenarioError, SimulatorError
-from simulator.tasks import InThisProcess, Journal, in_order, local_processes
+from simulator.tasks import InThisProcess, Journal, in_order, local_processes, run_locally
 from tests.support import ROOT
 
 
 def square(i: int) -> dict[str, Any]:
     return {"i": i, "square": i * i, "third": i / 3}
+
+
+def pid(i: int) -> int:
+    return os.getpid()
 
 
 def backwards(i: int) -> int:
@@ -103,8 +107,31 @@ def test_a_journal_gives_back_what_it_holds_and_only_the_rest_is_run(tmp_path: P
     with Journal(path, "k1") as journal:
         assert listed(task=again, executor=InThisProcess(), journal=journal) == [square(i) for i in range(7)]
         assert begun == [3, 4, 5, 6]
-        journal.remove()
-    assert not path.exists()
+
+
+def test_the_journal_of_a_run_that_is_over_is_the_same_whichever_order_it_was_written_in(tmp_path: Path) -> None:
+    contents = []
+    for order in ([0, 1, 2], [2, 0, 3, 1]):
+        path = tmp_path / f"{len(order)}.jsonl"
+        with Journal(path, "k1") as journal:
+            for i in order:
+                journal.append(i, square(i))
+            journal.settle(3)
+        contents.append(path.read_bytes())
+    assert contents[0] == contents[1]
+    with Journal(tmp_path / "4.jsonl", "k1") as journal:
+        assert sorted(journal.results) == [0, 1, 2]
+
+
+def test_where_nobody_says_how_many_workers_the_run_begins_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("simulator.tasks._processors", lambda: 2)
+    assert list(run_locally(pid, 3)) == [os.getpid()] * 3
+    monkeypatch.setattr("simulator.tasks.ALONE_S", 0.0)
+    found = list(run_locally(pid, 4))
+    assert found[0] == os.getpid()
+    assert os.getpid() not in found[1:]
+    assert os.getpid() not in list(run_locally(pid, 3, workers=2))
+    assert list(run_locally(pid, 3, workers=1)) == [os.getpid()] * 3
 
 
 def test_a_line_that_was_being_written_is_dropped(tmp_path: Path) -> None:
