@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 __all__ = [
+    "CheckpointWarning",
     "CollectiveError",
     "DeadlockError",
     "ExtrapolationWarning",
@@ -85,7 +86,7 @@ class CollectiveError(SimulatorError):
 
 
 class DeadlockError(SimulatorError):
-    """A schedule that cannot end; the text names who waits for whom."""
+    """A schedule or a simulation that cannot go on; the text names who waits for whom."""
 
 
 class NotInThisVersionError(SimulatorError):
@@ -94,6 +95,10 @@ class NotInThisVersionError(SimulatorError):
 
 class SimulatorWarning(UserWarning):
     """Base of every warning that goes with an answer."""
+
+
+class CheckpointWarning(SimulatorWarning):
+    """Checkpoints are so rare that a failure is likely before the next one."""
 
 
 class ExtrapolationWarning(SimulatorWarning):
