@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from simulator.errors import CollectiveError, TopologyError
 from simulator.network.clusters import ClusterNetwork, topology_of
 from simulator.network.results import NetworkResult
+from simulator.network.routing import IntArray
 from simulator.network.schedules import Schedule
 from simulator.network.topologies import Topology
 from simulator.quantities import ArrayLike, FloatArray, whole
+
+if TYPE_CHECKING:
+    from simulator.network.fabric import Job
 
 __all__ = ["COLLECTIVE_NAMES", "CollectiveTime", "FabricDelta", "PlacedRanks"]
 
@@ -52,7 +56,7 @@ class PlacedRanks:
     seed: int = 0
     hosts: tuple[int, ...] = ()
 
-    def places(self, ranks: int, slots: int, per_node: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    def places(self, ranks: int, slots: int, per_node: int) -> IntArray:
         """Return the slot of each rank; TopologyError where they do not fit."""
         from simulator.network import placement
 
@@ -121,6 +125,8 @@ class FabricDelta:
         Whether a message waits for its receiver.
     message_overhead_s : float
         Software's share of the latency of each message, >= 0.
+    server_slots : tuple of int
+        Where parameter servers sit; on the first free slots by default.
     """
 
     network: ClusterNetwork
@@ -133,6 +139,7 @@ class FabricDelta:
     placement: PlacedRanks = PlacedRanks()
     sends: Literal["eager", "rendezvous"] = "rendezvous"
     message_overhead_s: float = 0.0
+    server_slots: tuple[int, ...] = ()
 
     def reduce_time_s(self, learners: ArrayLike) -> FloatArray:
         """Delta in seconds for `learners` (whole numbers >= 1, any shape); 0 for one.
@@ -197,6 +204,35 @@ class FabricDelta:
             raise CollectiveError(f"collective {name!r} is not in this version; there are {there}")
         return collectives.collective(COLLECTIVE_NAMES[name]).schedule(P, M)
 
+    @property
+    def slots(self) -> int:
+        """Learners that the network holds."""
+        return topology_of(self.network).hosts // self.accelerators_per_learner
+
+    def places(self, learners: int) -> IntArray:
+        """Return the slot of each learner; TopologyError where they do not fit."""
+        if learners > self.slots:
+            name = topology_of(self.network).name
+            raise TopologyError(f"learners must be at most {self.slots}, what the {name} holds, got {learners}")
+        per_node = max(1, self.network.accelerators_per_node // self.accelerators_per_learner)
+        return self.placement.places(learners, self.slots, per_node)
+
+    def traffic(self, name: str, learners: int) -> tuple[Job, ...]:
+        """Return what one update sends: a schedule with its hosts for each accelerator of a learner."""
+        from simulator.network.fabric import Job
+
+        places = self.places(learners)
+        if name == "ps":
+            free = np.setdiff1d(np.array(self.server_slots) if self.server_slots else np.arange(self.slots), places)
+            if len(free) < self.servers:
+                raise TopologyError(
+                    f"servers must be at most the {len(free)} hosts that {learners} learners leave free, got {self.servers}"
+                )
+            places = np.concatenate([places, free[: self.servers]])
+        schedule = self.schedule(name, learners)
+        each = self.accelerators_per_learner
+        return tuple(Job(schedule=schedule, hosts=places * each + j) for j in range(each))
+
     def group(self, learners: int) -> int:
         """Return how many learners the inner groups of "hierarchical" have: those of a node."""
         per_node = self.network.accelerators_per_node // self.accelerators_per_learner
@@ -223,30 +259,16 @@ def _time(delta: FabricDelta, learners: int) -> CollectiveTime:
 
 
 def _alone(delta: FabricDelta, topology: Topology, name: str, learners: int) -> CollectiveTime:
-    from simulator.network.fabric import Job, run_jobs
+    from simulator.network.fabric import run_jobs
 
-    each = delta.accelerators_per_learner
-    slots = topology.hosts // each
-    per_node = max(1, delta.network.accelerators_per_node // each)
-    if learners > slots:
-        raise TopologyError(f"learners must be at most {slots}, what the {topology.name} holds, got {learners}")
-    places = delta.placement.places(learners, slots, per_node)
-    if name == "ps":
-        free = np.setdiff1d(np.arange(slots), places)
-        if len(free) < delta.servers:
-            raise TopologyError(
-                f"servers must be at most the {len(free)} hosts that {learners} learners leave free, got {delta.servers}"
-            )
-        places = np.concatenate([places, free[: delta.servers]])
-    schedule = delta.schedule(name, learners)
-    jobs = [Job(schedule=schedule, hosts=places * each + j) for j in range(each)]
+    jobs = delta.traffic(name, learners)
     results = run_jobs(topology, jobs, protocol=delta.sends, message_overhead_s=delta.message_overhead_s)
     last = max(results, key=lambda result: result.end_s)
     return CollectiveTime(
         time_s=last.end_s,
         collective=name,
         tried={name: last.end_s},
-        closed_form_s=_closed_form_s(delta, topology, name, learners, places[:learners] * each, last),
+        closed_form_s=_closed_form_s(delta, topology, name, learners, np.asarray(jobs[0].hosts)[:learners], last),
         result=last,
         topology=topology,
     )
@@ -257,7 +279,7 @@ def _closed_form_s(
     topology: Topology,
     name: str,
     learners: int,
-    hosts: np.ndarray[tuple[int], np.dtype[np.int64]],
+    hosts: IntArray,
     result: NetworkResult,
 ) -> float | None:
     """Return the latency-bandwidth form with the longest path and the slowest link that the collective uses."""
