@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from simulator.network.results import NetworkResult
 from simulator.network.schedules import Schedule
 from simulator.network.topologies import Topology
 from simulator.quantities import ArrayLike, FloatArray, whole
+
+if TYPE_CHECKING:
+    from simulator.network.fabric import Job
 
 __all__ = ["COLLECTIVE_NAMES", "CollectiveTime", "FabricDelta", "PlacedRanks"]
 
@@ -157,6 +160,13 @@ class FabricDelta:
         """Return what the collective takes among `learners`, with its reasons; answers are remembered."""
         return _time(self, learners)
 
+    def traffic(self, learners: int) -> tuple[Job, ...]:
+        """Return what an update of `learners` sends over the network: schedules with hosts; nothing for one learner."""
+        if learners == 1:
+            return ()
+        name = self.time(learners).collective if self.collective == "auto" else self.collective
+        return _jobs(self, topology_of(self.network), name, learners)
+
     def refusal(self, learners: int) -> str | None:
         """Return why there cannot be so many learners (hosts, or what the collective asks for), or None; simulates nothing."""
         from simulator.network import collectives
@@ -222,8 +232,9 @@ def _time(delta: FabricDelta, learners: int) -> CollectiveTime:
     return replace(tried[best], tried={name: one.time_s for name, one in tried.items()})
 
 
-def _alone(delta: FabricDelta, topology: Topology, name: str, learners: int) -> CollectiveTime:
-    from simulator.network.fabric import Job, run_jobs
+def _jobs(delta: FabricDelta, topology: Topology, name: str, learners: int) -> tuple[Job, ...]:
+    """Return what an update sends: a schedule for the j-th accelerators of all learners, for each j, with their hosts."""
+    from simulator.network.fabric import Job
 
     each = delta.accelerators_per_learner
     slots = topology.hosts // each
@@ -239,14 +250,20 @@ def _alone(delta: FabricDelta, topology: Topology, name: str, learners: int) -> 
             )
         places = np.concatenate([places, free[: delta.servers]])
     schedule = delta.schedule(name, learners)
-    jobs = [Job(schedule=schedule, hosts=places * each + j) for j in range(each)]
+    return tuple(Job(schedule=schedule, hosts=places * each + j) for j in range(each))
+
+
+def _alone(delta: FabricDelta, topology: Topology, name: str, learners: int) -> CollectiveTime:
+    from simulator.network.fabric import run_jobs
+
+    jobs = _jobs(delta, topology, name, learners)
     results = run_jobs(topology, jobs, protocol=delta.sends, message_overhead_s=delta.message_overhead_s)
     last = max(results, key=lambda result: result.end_s)
     return CollectiveTime(
         time_s=last.end_s,
         collective=name,
         tried={name: last.end_s},
-        closed_form_s=_closed_form_s(delta, topology, name, learners, places[:learners] * each, last),
+        closed_form_s=_closed_form_s(delta, topology, name, learners, np.asarray(jobs[0].hosts)[:learners], last),
         result=last,
         topology=topology,
     )
