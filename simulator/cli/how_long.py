@@ -121,7 +121,7 @@ def optimum(
             out = Output.prepared("optimum", output, title=title, seed=seed, inputs=inputs, figures=figures)
             with request_errors(loaded.name):
                 found = best_of(case)
-            case.warn_about(found.batch_samples)
+            case.warn_about(found.batch_samples, found.learners)
             warn_about_unverified(loaded, case)
             _warn_about_idle_keys(loaded, case_of, lambda changed: _essence(best_of(changed)))
         else:

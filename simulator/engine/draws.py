@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simulator.engine.job import Noise
 from simulator.engine.scatter import Scatter, largest, scatter_of
 from simulator.quantities import HOUR_S, FloatArray
 
-__all__ = ["Block", "CohortDraws", "Draws", "LearnerDraws", "Rows", "slowed"]
+__all__ = ["Block", "CohortDraws", "Draws", "LearnerDraws", "Rows", "cohorts", "slowed"]
+
+IntArray = NDArray[np.int64]
 
 COHORT_ROWS = 1024
 LEARNER_ROWS = 64
@@ -67,7 +70,19 @@ def slowed(times_s: FloatArray, noise: Noise | None) -> FloatArray:
     return times_s
 
 
-def _pauses_s(noise: Noise, counts: np.ndarray[tuple[int], np.dtype[np.int64]], rng: np.random.Generator) -> FloatArray:
+def cohorts(*times_s: FloatArray) -> tuple[list[FloatArray], IntArray]:
+    """Put learners together that are alike in all of `times_s`; return these times of each cohort, and its learners.
+
+    Examples
+    --------
+    >>> cohorts(np.array([2.0, 2.0, 1.0]), np.array([5.0, 5.0, 5.0]))
+    ([array([1., 2.]), array([5., 5.])], array([1, 2]))
+    """
+    alike, count = np.unique(np.stack(times_s), axis=1, return_counts=True)
+    return list(alike), count.astype(np.int64)
+
+
+def _pauses_s(noise: Noise, counts: IntArray, rng: np.random.Generator) -> FloatArray:
     """Return the summed pauses of so many hiccups each."""
     assert noise.hiccups is not None
     total = int(counts.sum())
@@ -141,16 +156,19 @@ class CohortDraws:
 
     Parameters
     ----------
-    times_s : ndarray of shape (learners,)
-        Expected seconds of each learner, slow ones slowed.
+    cohort_s : ndarray of shape (cohorts,)
+        Expected seconds of the learners of each cohort.
+    count : ndarray of int64 of shape (cohorts,)
+        Learners of each.
     noise : Noise or None
         Scatter and hiccups.
     rng : Generator
         Of all draws.
     """
 
-    def __init__(self, times_s: FloatArray, noise: Noise | None, *, rng: np.random.Generator) -> None:
-        self.cohort_s, self.count = np.unique(times_s, return_counts=True)
+    def __init__(self, cohort_s: FloatArray, count: IntArray, noise: Noise | None, *, rng: np.random.Generator) -> None:
+        self.cohort_s = cohort_s
+        self.count = count
         self.noise = noise
         self.scatter: Scatter = scatter_of(noise)
         self.rng = rng
@@ -158,11 +176,7 @@ class CohortDraws:
     @property
     def parties(self) -> tuple[str, ...]:
         """Names of the parties."""
-        if len(self.count) == 1:
-            return (f"all {self.count[0]:,} learners",)
-        return tuple(
-            f"learners of {seconds:.4g} s ({count:,})" for seconds, count in zip(self.cohort_s, self.count, strict=True)
-        )
+        return tuple(f"cohort {number} ({count:,} learners)" for number, count in enumerate(self.count))
 
     def block(self) -> Block:
         """Draw the next block."""
@@ -186,8 +200,8 @@ class CohortDraws:
             np.maximum.at(slowest_s, struck, struck_s)
         return slowest_s, sums / count
 
-    def _struck(self, expected_s: float, count: int) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], FloatArray]:
-        """Return, for each learner that a hiccup strikes, in which update, and its time."""
+    def _struck(self, expected_s: float, count: int) -> tuple[IntArray, FloatArray]:
+        """Return, for each learner that a hiccup strikes, the update and its time."""
         hiccups = None if self.noise is None else self.noise.hiccups
         if hiccups is None or hiccups.per_learner_hour * expected_s == 0:
             return np.empty(0, dtype=np.int64), np.empty(0)

@@ -242,8 +242,8 @@ class TrainingJob:
         for schedule in self.traffic:
             if schedule.schedule.workers != self.learners:
                 raise ValueError(f"traffic must be that of {P:g} learners, got {schedule.schedule.workers} workers")
-        if not self.barrier and self.traffic and self.mode != "every_learner":
-            raise ValueError("barrier must be true where mode = 'cohorts', whose single learners have no times, got false")
+        if not self.barrier and (self.mode != "every_learner" or self.learners_per_unit > 1):
+            raise ValueError("barrier = false needs mode = 'every_learner' and a compute unit for each learner")
         failures = self.failures
         if failures is not None and failures.checkpoint_every_updates is not None:
             every_s = failures.checkpoint_every_updates * float(self.closed_form.step_time_s(M, P))

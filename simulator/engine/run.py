@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import simpy
 
 from simulator.engine.blocks import needs_no_clock, run_in_blocks
-from simulator.engine.draws import CohortDraws, LearnerDraws, Rows, slowed
+from simulator.engine.draws import CohortDraws, LearnerDraws, Rows, cohorts, slowed
+from simulator.engine.exchange import exchange_of
+from simulator.engine.fabric import SharedFabric
 from simulator.engine.job import TrainingJob
 from simulator.engine.ledger import Ledger, Seconds
+from simulator.engine.nodes import Nodes, failing
+from simulator.engine.processes import ComputeUnit, Meeting, ParameterServer, Run, drawn_steps, learner, train
 from simulator.engine.split import compute_times_s, pass_times_s
 from simulator.engine.trace import Recorder
+from simulator.errors import DeadlockError
 from simulator.network.fabric import Fabric
-from simulator.quantities import FloatArray
+from simulator.network.laws import LinearReduce
 from simulator.time_to_converge import Shares
 
-__all__ = ["Replication", "simulate", "simulate_jobs"]
+__all__ = ["Replication", "prepare", "run_until_over", "simulate", "simulate_jobs", "start"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,29 +108,114 @@ def simulate_jobs(
     record : Recorder, optional
         Who is told of updates and spans.
     """
-    found = []
+    names = [job.name for job in jobs]
+    if len(set(names)) < len(names):
+        raise ValueError(f"jobs must have distinct names, got {', '.join(names)}")
+    if fabric is None and any(job.traffic for job in jobs):
+        raise ValueError("fabric must be given where a job has traffic")
+    env = simpy.Environment()
+    shared = None if fabric is None else SharedFabric(env, fabric)
+    runs: list[Run | Replication] = []
     for job, stream in zip(jobs, rng.spawn(len(jobs)), strict=True):
-        drawing, _failing, _serving, computing, validating = stream.spawn(5)
-        updates = job.updates(drawing)
-        ledger = Ledger(job.name, updates, job.start_s, record)
-        model = job.closed_form
-        rows = _rows(job, compute_times_s(model, job.batch_samples, job.learners), computing)
-        passes = _rows(job, pass_times_s(model, job.learners), validating)
-        assert needs_no_clock(job)
-        end_s = run_in_blocks(job, ledger, rows, passes)
-        ledger.tell()
-        found.append(_replication(job, ledger, end_s))
-    return found
+        drawing, failing_rng, serving, computing, validating = stream.spawn(5)
+        ledger = Ledger(job.name, job.updates(drawing), job.start_s, record)
+        rows, passes = _rows(job, computing, validating)
+        if needs_no_clock(job) and not (record is not None and record.span_updates):
+            runs.append(_replication(job, ledger, run_in_blocks(job, ledger, rows, passes)))
+            continue
+        run = prepare(env, job, ledger, rows, passes, fabric=shared, serving=serving, record=record)
+        start(run, failing_rng)
+        runs.append(run)
+    under_way = [run for run in runs if isinstance(run, Run)]
+    run_until_over(env, under_way)
+    return [run if isinstance(run, Replication) else _replication(run.job, run.ledger, run.end_s) for run in runs]
 
 
-def _rows(job: TrainingJob, times_s: FloatArray, rng: np.random.Generator) -> Rows:
-    times_s = slowed(times_s, job.noise)
+def prepare(
+    env: simpy.Environment, job: TrainingJob, ledger: Ledger, rows: Rows, passes: Rows, *, fabric: SharedFabric | None,
+    serving: np.random.Generator, record: Recorder | None = None,
+) -> Run:  # fmt: skip
+    """Set up the processes of a job on a clock.
+
+    Parameters
+    ----------
+    env : Environment
+        The clock.
+    job, ledger, rows, passes, record
+        As in `Run`.
+    fabric : SharedFabric or None
+        Who carries the job's traffic.
+    serving : Generator
+        Of the parameter server's draws.
+    """
+    meeting = Meeting(env, rows.draws.parties)
+    units = [ComputeUnit(env) for _ in range(-(-len(meeting.parties) // job.learners_per_unit))]
+    learners = [
+        env.process(learner(number, meeting, units[number // job.learners_per_unit])) for number in range(len(meeting.parties))
+    ]
+    return Run(
+        env=env,
+        job=job,
+        ledger=ledger,
+        meeting=meeting,
+        units=units,
+        learners=learners,
+        steps=drawn_steps(job, rows, float(job.model.reduce.reduce_time_s(job.learners))),
+        passes=passes,
+        exchange=exchange_of(job, fabric),
+        server=None if job.server is None else ParameterServer(env, _service(job, serving)),
+        nodes=None if job.failures is None else Nodes(env, job.failures),
+        record=record,
+    )
+
+
+def start(run: Run, rng: np.random.Generator) -> None:
+    """Start a job, and the failures of its nodes."""
+    run.process = run.env.process(train(run))
+    if run.nodes is not None:
+        run.env.process(failing(run.env, run.nodes, run.process, run.job.start_s, rng=rng))
+
+
+def run_until_over(env: simpy.Environment, runs: Sequence[Run]) -> None:
+    """Let time pass until all jobs have ended; DeadlockError, naming who waits for what, where nothing can happen any more."""
+    try:
+        env.run(until=env.all_of([run.process for run in runs if run.process is not None]))
+    except RuntimeError:
+        if env.peek() < np.inf:
+            raise
+        raise DeadlockError("; ".join(run.stuck() for run in runs if run.end_s is None)) from None
+
+
+def _service(job: TrainingJob, rng: np.random.Generator) -> Callable[[], float]:
+    """Return the draws of a server's time for one gradient."""
+    assert isinstance(job.model.reduce, LinearReduce)
+    delta_s = job.model.reduce.delta_s
+    if job.server == "fixed":
+        return lambda: delta_s
+    return lambda: delta_s * float(rng.standard_exponential())
+
+
+def _rows(job: TrainingJob, computing: np.random.Generator, validating: np.random.Generator) -> tuple[Rows, Rows]:
+    """Return the draws of updates, and those of cross-validation passes."""
+    model, noise = job.closed_form, job.noise
+    update_s = slowed(compute_times_s(model, job.batch_samples, job.learners), noise)
+    pass_s = slowed(pass_times_s(model, job.learners), noise)
     if job.mode == "cohorts":
-        return Rows(CohortDraws(times_s, job.noise, rng=rng))
-    return Rows(LearnerDraws(times_s, job.noise, rng=rng, learners_per_unit=job.learners_per_unit))
+        (update_s, pass_s), count = cohorts(update_s, pass_s)
+        return (
+            Rows(CohortDraws(update_s, count, noise, rng=computing)),
+            Rows(CohortDraws(pass_s, count, noise, rng=validating)),
+        )
+    shared = job.learners_per_unit
+    return (
+        Rows(LearnerDraws(update_s, noise, rng=computing, learners_per_unit=shared)),
+        Rows(LearnerDraws(pass_s, noise, rng=validating, learners_per_unit=shared)),
+    )
 
 
-def _replication(job: TrainingJob, ledger: Ledger, end_s: float) -> Replication:
+def _replication(job: TrainingJob, ledger: Ledger, end_s: float | None) -> Replication:
+    assert end_s is not None
+    ledger.tell()
     return Replication(
         job=job.name,
         converge_time_s=end_s - job.start_s,

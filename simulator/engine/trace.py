@@ -126,8 +126,7 @@ class MemoryRecorder:
         """Keep a span."""
         self.spans.append(span)
 
-    def column(self, name: str, *, job: str | None = None) -> NDArray[np.int64] | FloatArray:
-        """Return a column of all rows, of one job or of all."""
-        kept = [rows.columns()[name] for rows in self.portions if job in (None, rows.job)]
-        found: NDArray[np.int64] | FloatArray = np.concatenate(kept) if kept else np.empty(0)
-        return found
+    def column(self, name: str, *, job: str | None = None) -> FloatArray:
+        """Return a column of all rows as numbers, of one job or of all."""
+        kept = [np.asarray(rows.columns()[name], dtype=np.float64) for rows in self.portions if job in (None, rows.job)]
+        return np.concatenate(kept) if kept else np.empty(0)

@@ -164,6 +164,13 @@ class FabricDelta:
         """Return what the collective takes among `learners`, with its reasons; answers are remembered."""
         return _time(self, learners)
 
+    def traffic(self, learners: int) -> tuple[Job, ...]:
+        """Return what an update of `learners` sends over the network: schedules with hosts; nothing for one learner."""
+        if learners == 1:
+            return ()
+        name = self.time(learners).collective if self.collective == "auto" else self.collective
+        return _jobs(self, name, learners)
+
     def refusal(self, learners: int) -> str | None:
         """Return why there cannot be so many learners (hosts, or what the collective asks for), or None; simulates nothing."""
         from simulator.network import collectives
@@ -217,22 +224,6 @@ class FabricDelta:
         per_node = max(1, self.network.accelerators_per_node // self.accelerators_per_learner)
         return self.placement.places(learners, self.slots, per_node)
 
-    def traffic(self, name: str, learners: int) -> tuple[Job, ...]:
-        """Return what one update sends: a schedule with its hosts for each accelerator of a learner."""
-        from simulator.network.fabric import Job
-
-        places = self.places(learners)
-        if name == "ps":
-            free = np.setdiff1d(np.array(self.server_slots) if self.server_slots else np.arange(self.slots), places)
-            if len(free) < self.servers:
-                raise TopologyError(
-                    f"servers must be at most the {len(free)} hosts that {learners} learners leave free, got {self.servers}"
-                )
-            places = np.concatenate([places, free[: self.servers]])
-        schedule = self.schedule(name, learners)
-        each = self.accelerators_per_learner
-        return tuple(Job(schedule=schedule, hosts=places * each + j) for j in range(each))
-
     def group(self, learners: int) -> int:
         """Return how many learners the inner groups of "hierarchical" have: those of a node."""
         per_node = self.network.accelerators_per_node // self.accelerators_per_learner
@@ -258,10 +249,27 @@ def _time(delta: FabricDelta, learners: int) -> CollectiveTime:
     return replace(tried[best], tried={name: one.time_s for name, one in tried.items()})
 
 
+def _jobs(delta: FabricDelta, name: str, learners: int) -> tuple[Job, ...]:
+    """Return what an update sends: a schedule for the j-th accelerators of all learners, for each j, with their hosts."""
+    from simulator.network.fabric import Job
+
+    places = delta.places(learners)
+    if name == "ps":
+        free = np.setdiff1d(np.array(delta.server_slots) if delta.server_slots else np.arange(delta.slots), places)
+        if len(free) < delta.servers:
+            raise TopologyError(
+                f"servers must be at most the {len(free)} hosts that {learners} learners leave free, got {delta.servers}"
+            )
+        places = np.concatenate([places, free[: delta.servers]])
+    each = delta.accelerators_per_learner
+    schedule = delta.schedule(name, learners)
+    return tuple(Job(schedule=schedule, hosts=places * each + j) for j in range(each))
+
+
 def _alone(delta: FabricDelta, topology: Topology, name: str, learners: int) -> CollectiveTime:
     from simulator.network.fabric import run_jobs
 
-    jobs = delta.traffic(name, learners)
+    jobs = _jobs(delta, name, learners)
     results = run_jobs(topology, jobs, protocol=delta.sends, message_overhead_s=delta.message_overhead_s)
     last = max(results, key=lambda result: result.end_s)
     return CollectiveTime(

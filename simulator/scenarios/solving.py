@@ -53,7 +53,7 @@ def answered(scenario: Scenario, workload: str | None) -> list[Solved]:
     case = case_of(scenario)
     rows = []
     for found in _answers(case):
-        case.warn_about(found.batch_samples)
+        case.warn_about(found.batch_samples, found.learners)
         rows.append(
             Solved(
                 case=case,
