@@ -13,6 +13,7 @@ __all__ = [
     "Fault",
     "FitError",
     "InfeasibleError",
+    "InfeasibleWarning",
     "NoEffectWarning",
     "NoUncertaintyWarning",
     "NotInThisVersionError",
@@ -103,6 +104,10 @@ class CheckpointWarning(SimulatorWarning):
 
 class ExtrapolationWarning(SimulatorWarning):
     """The answer lies outside the data that its law was fitted to."""
+
+
+class InfeasibleWarning(SimulatorWarning):
+    """Some of the combinations asked for contradict themselves and have no answer."""
 
 
 class NoEffectWarning(SimulatorWarning):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -295,14 +295,13 @@ def _failures(
     if concern is not None:
         warnings.warn(f"{request.name}: {concern}", CheckpointWarning, stacklevel=3)
     try:
-        expected = theory.time(work_s, min(interval_s or work_s, work_s))
+        expected = _expected(theory, work_s, interval_s)
         if float(expected.failures) > MOST_FAILURES:
             raise InfeasibleError(f"a run would fail {float(expected.failures):.3g} times")
     except InfeasibleError as error:
         best = theory.best_interval_s
         rule = f"{error}; save more often ({best:.3g} s is best), or give nodes that fail less often"
         raise ScenarioError([Fault(scenario.name, "simulate.failures", rule)]) from None
-    best_s = max(theory.best_interval_s, update_s)
     advice = CheckpointAdvice(
         every_s=interval_s,
         best_every_s=theory.best_interval_s,
@@ -310,7 +309,7 @@ def _failures(
         daly_every_s=theory.daly_interval_s,
         between_failures_s=theory.mtbf_s,
         expected=expected,
-        expected_at_best_s=float(theory.time(work_s, min(best_s, work_s)).total_s),
+        expected_at_best_s=float(_expected(theory, work_s, max(theory.best_interval_s, update_s)).total_s),
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CheckpointWarning)  # said above, with Daly's advice
@@ -325,6 +324,20 @@ def _failures(
             repair_s=section.repair_s,
         )
     return failures, advice
+
+
+def _expected(theory: Checkpointing, work_s: float, interval_s: float | None) -> TimeWithFailures:
+    """Return the expected time of a run: whole segments, and what is left after the last checkpoint."""
+    segments = 0.0 if interval_s is None else float(np.floor(work_s / interval_s * (1.0 + 1e-9)))
+    saved_s = segments * (interval_s or 0.0)
+    parts = []
+    if segments:
+        parts.append(theory.time(saved_s, interval_s or 0.0))
+    if work_s > saved_s * (1.0 + 1e-9):
+        rest_s = work_s - saved_s
+        parts.append(replace(theory, checkpoint_s=0.0).time(rest_s, rest_s))
+    totals = {field.name: sum(getattr(part, field.name) for part in parts) for field in fields(TimeWithFailures)}
+    return TimeWithFailures(**totals)
 
 
 def _plan(section: SimulateSection) -> Plan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import warnings
 from collections.abc import Mapping
@@ -92,11 +93,42 @@ class Sweep:
         said = [(w.category.__name__, str(w.message)) for w in caught if issubclass(w.category, SimulatorWarning)]
         return {"values": values, "answer": answer, "fault": fault, "warnings": list(dict.fromkeys(said))}
 
-    def _answer(self, scenario: Scenario) -> dict[str, Any]:
+    def _answer(self, scenario: Scenario) -> Mapping[str, Any]:
+        if self.by == "simulation":
+            return _simulated(scenario, self.workload)
         rows = answered(scenario, self.workload)
         best = min(rows, key=lambda row: row.answer.converge_time_s)
         keys = answer_keys(best)
         return {key: keys[key] for key in CLOSED_FORM_KEYS}
+
+
+def _simulated(scenario: Scenario, workload: str | None) -> dict[str, Any]:
+    """Return the keys of a row that is simulated; of the job that ends last, where there are several."""
+    from simulator.scenarios.simulations import simulated_scenario
+    from simulator.studies.simulation import Watched, answers, simulated
+
+    found = simulated_scenario(scenario, workload=workload)
+    summaries = answers(found.simulation, simulated(Watched(simulation=found.simulation), workers=1))
+    ends_s = [one.job.start_s + summary.converge_time_s.mean for one, summary in zip(found.jobs, summaries, strict=True)]
+    last = int(np.argmax(ends_s))
+    job, summary = found.jobs[last], summaries[last]
+    times = dataclasses.asdict(summary.converge_time_s)
+    return {
+        "job": summary.job,
+        "learners": job.job.learners,
+        "batch_samples": job.job.batch_samples,
+        "updates": summary.updates.mean,
+        "converge_time_s": times["mean"],
+        **{f"converge_time_s.{name}": value for name, value in times.items() if name != "mean"},
+        "replications": summary.replications,
+        "closed_form_s": summary.closed_form_s,
+        "difference": dict(summary.difference),
+        "shares": dataclasses.asdict(summary.shares),
+        "failures": summary.failures,
+        "cost_usd": job.case.cost_usd(job.job.learners, times["mean"]),
+        "nodes": job.case.nodes(job.job.learners),
+        "workload": job.case.workload,
+    }
 
 
 def _in_one_line(error: Exception, file: str) -> str:
