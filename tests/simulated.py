@@ -21,7 +21,7 @@ BATCHES = 30
 def laws(updates: int, *, gamma_s: float = 1.0, reduce: ReduceModel | None = None, **given: Any) -> TimeToConverge:
     """So many updates whatever the mini-batch, gamma_s for each sample, Delta = 0.25 s unless given."""
     return TimeToConverge(
-        convergence=InverseLaw(n_inf_updates=updates - 0.5, alpha_samples=1e-3),
+        convergence=InverseLaw(n_inf_updates=updates, alpha_samples=1e-15),
         compute=KneeCompute(gamma_s_per_sample=gamma_s, knee_samples=1e-3),
         reduce=ConstantReduce(delta_s=0.25) if reduce is None else reduce,
         **given,
