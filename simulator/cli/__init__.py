@@ -18,6 +18,8 @@ from simulator.cli.how_long import explain, optimum, plot, run, scale
 from simulator.cli.later import LATER
 from simulator.cli.network import network
 from simulator.cli.shelves import profiles, scenarios, show
+from simulator.cli.simulate import simulate
+from simulator.cli.sweep import sweep
 from simulator.cli.validate import validate
 from simulator.cli.version import version
 from simulator.errors import NotInThisVersionError, SimulatorError
@@ -41,8 +43,9 @@ app = App(
     version=version,
     help_format="plaintext",  # no markup in the docstrings, and no markdown parser to load
     default_parameter=Parameter(negative=()),
+    suppress_keyboard_interrupt=False,  # status says that it was interrupted
 )
-for command in (run, optimum, scale, explain, plot):
+for command in (run, optimum, scale, simulate, sweep, explain, plot):
     app.command(command, group=HOW_LONG)
 for name, (group, function) in LATER.items():
     app.command(function, name=name, group=GROUPS[group])
@@ -81,8 +84,8 @@ def status(arguments: Sequence[str]) -> int:
     except BrokenPipeError:  # the reader of our output has gone: nothing left to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except KeyboardInterrupt:
-        _say("learnersim: interrupted")
+    except KeyboardInterrupt as error:
+        _say("; ".join(["learnersim: interrupted", *getattr(error, "__notes__", ())]))
         return 130
     return 0
 

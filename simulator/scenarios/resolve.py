@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,8 @@ class Scenario:
         Profiles of the cluster, where there is one, with `hardware_records`.
     option : str, optional
         Name of the option that was laid over.
+    written, written_records
+        `tree` and `records` before the profiles were laid in: the file, with the option and the flags.
     """
 
     name: str
@@ -73,6 +75,8 @@ class Scenario:
     hardware_records: Mapping[str, Provenance]
     option: str | None = None
     profile_folders: tuple[Path, ...] = ()
+    written: Table = field(default_factory=dict)
+    written_records: Mapping[str, Provenance] = field(default_factory=dict)
 
     def resolved(self) -> dict[str, Any]:
         """Return what the answer was computed from: the scenario with its profiles laid in, and the hardware."""
@@ -92,6 +96,17 @@ class Scenario:
         if faults:
             raise ScenarioError(faults)
         return changed
+
+    def laid_over(self, values: Mapping[str, Any]) -> Scenario:
+        """Return the scenario with values laid over it by dotted key, as an option is; ScenarioError with every fault.
+
+        Names of profiles may change too; a table is merged into the one that is there.
+        """
+        tree = {name: value for name, value in self.written.items() if name not in ("option", "sweep")}
+        for path, value in values.items():
+            tree = _with_value(tree, path, value)
+        scenario = _checked(self.name, self.folder, tree, dict(self.written_records), self.own_keys)
+        return replace(scenario, option=self.option)
 
 
 def load_scenario(name: str, *, option: str | None = None, overrides: Table | None = None) -> Scenario:
@@ -142,7 +157,7 @@ def load_scenario(name: str, *, option: str | None = None, overrides: Table | No
             scenario = None if faults else _checked(file, path.parent, tree, records, own_keys)
     if faults or scenario is None:
         raise _gathered(faults)
-    return replace(scenario, option=option)
+    return replace(scenario, option=option, written=tree, written_records=records)
 
 
 def _gathered(faults: list[Fault]) -> ScenarioError:
@@ -153,8 +168,10 @@ def _gathered(faults: list[Fault]) -> ScenarioError:
     return ScenarioError(unique)
 
 
-def _checked(file: str, folder: Path, tree: Table, records: dict[str, Provenance], own_keys: frozenset[str]) -> Scenario:
-    """Lay the profiles in, structure, and apply the rules; ScenarioError with every fault."""
+def _checked(
+    file: str, folder: Path, tree: Table, records: dict[str, Provenance], own_keys: frozenset[str], *, rules: bool = True
+) -> Scenario:
+    """Lay the profiles in, structure, and apply the rules between keys; ScenarioError with every fault."""
     folders, faults = profile_folders_of(tree, folder, file)
     tree, records, more = with_workload_profiles(tree, records, folder, folders, file)
     faults += more
@@ -179,7 +196,7 @@ def _checked(file: str, folder: Path, tree: Table, records: dict[str, Provenance
         hardware_records=hardware_records,
         profile_folders=tuple(folders),
     )
-    faults += broken_rules(scenario)
+    faults += broken_rules(scenario) if rules else []
     if faults:
         raise ScenarioError(faults)
     return scenario
@@ -241,7 +258,7 @@ def _option_faults(file: str, folder: Path, tree: Table, records: dict[str, Prov
 
 
 def _sweep_faults(file: str, folder: Path, tree: Table, records: dict[str, Provenance], known: list[Fault]) -> list[Fault]:
-    """Check every value of [sweep] in its place, one at a time."""
+    """Check every value of [sweep] in its place, one at a time; what holds between keys, their combinations have to show."""
     sweep = tree.get("sweep")
     faults: list[Fault] = []
     already = {(fault.key, fault.rule) for fault in known}
@@ -251,25 +268,28 @@ def _sweep_faults(file: str, folder: Path, tree: Table, records: dict[str, Prove
         base = {name: value for name, value in tree.items() if name not in ("option", "sweep")}
         for value in values:
             try:
-                _checked(file, folder, _with_value(base, key, value), records, frozenset())
+                _checked(file, folder, _with_value(base, key, value), records, frozenset(), rules=False)
             except ScenarioError as error:
                 new = [fault for fault in error.faults if (fault.key, fault.rule) not in already]
                 faults += [Fault(file, f"sweep.{key}", fault.rule) for fault in new]
-            except (KeyError, IndexError, TypeError):
+            except IndexError:
                 faults.append(Fault(file, f"sweep.{key}", "leads nowhere in this file"))
     return faults
 
 
 def _with_value(tree: Any, path: str, value: Any) -> Any:
-    """Return a copy of a nested table with the value at a dotted key replaced."""
+    """Return a copy of a nested table with the value at a dotted key replaced; a table is merged into the one there."""
     parts: list[Any] = [name or int(index) for name, index in PATH_PART.findall(path)]
 
     def changed(item: Any, at: int) -> Any:
+        inside: Any = item
         if at == len(parts):
-            return value
+            return merge(item, value) if isinstance(item, dict) and isinstance(value, dict) else value
         part = parts[at]
+        if not isinstance(item, list if isinstance(part, int) else dict) or (isinstance(part, int) and part >= len(item)):
+            raise IndexError(path)
         if isinstance(part, int):
-            return [changed(inner, at + 1) if i == part else inner for i, inner in enumerate(item)]
-        return {**item, part: changed(item.get(part, {}), at + 1)}
+            return [changed(inner, at + 1) if i == part else inner for i, inner in enumerate(inside)]
+        return {**inside, part: changed(inside.get(part, {}), at + 1)}
 
     return changed(tree, 0)
