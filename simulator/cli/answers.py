@@ -314,7 +314,7 @@ def print_explanation(title: str, rows: Sequence[dict[str, Any]]) -> None:
         value = row["value"]
         shown = f"{value:.10g}" if isinstance(value, float) else "-" if value is None else str(value)
         if row["low"] is not None and row["high"] is not None:
-            shown += f" ({row['low']:.4g} to {row['high']:.4g})"
+            shown += f" ({row['low']:.6g} to {row['high']:.6g})"
         cells.append(
             {
                 "key": row["key"],

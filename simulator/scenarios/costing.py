@@ -164,15 +164,22 @@ def rent_of(
     return None, "; ".join(reasons)
 
 
-def model_cost_of(scenario: Scenario) -> ModelCost | None:
+def model_cost_of(scenario: Scenario, cost: CostSection | None = None) -> ModelCost | None:
     """Return how the cost of a model follows from its time; None where the scenario does not count money.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        As resolved.
+    cost : CostSection, optional
+        Counted where the scenario has no [cost].
 
     Raises
     ------
     ScenarioError
         With every fault of the price book, or of an xgft that its switches have too few ports for.
     """
-    cost, cluster, accelerator = scenario.sections.cost, scenario.sections.cluster, scenario.accelerator
+    cost, cluster, accelerator = scenario.sections.cost or cost, scenario.sections.cluster, scenario.accelerator
     if cost is None or cluster is None or accelerator is None:
         return None
     prices, terms = price_list_of(scenario), cost_terms_of(cost)
