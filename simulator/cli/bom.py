@@ -153,7 +153,7 @@ def _of_flags(flags: BomFlags) -> tuple[ModelCost, PriceList]:
     from simulator.costs.price_book import load_price_book
     from simulator.costs.price_choice import PriceList
     from simulator.profiles import load_profile, shipped_folder
-    from simulator.scenarios.costing import rent_of
+    from simulator.scenarios.costing import misfit, rent_of
 
     missing = [f"--{name}" for name in ("node", "nodes") if getattr(flags, name) is None]
     if missing:
@@ -175,6 +175,8 @@ def _of_flags(flags: BomFlags) -> tuple[ModelCost, PriceList]:
     network = profile("networks", "network", flags.network) if flags.network is not None else None
     topology = flags.topology or "fat_tree"
     switch = profile("switches", "switch", flags.switch) if flags.switch is not None else _only_switch(network, topology, flags)
+    if misfit(network, switch):
+        raise SimulatorError(f"--switch does not fit: {misfit(network, switch)}")
     if flags.nodes > 1 and network is None:
         raise SimulatorError("--network is missing: whose cables and NICs join the nodes")
     try:

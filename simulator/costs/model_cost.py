@@ -71,7 +71,7 @@ class ModelCost:
             return self.why_not
         found = tuple(line.why_not for line in self.bill.unpriced)
         if not found and np.isnan(self.bill.purchase.usd):
-            found = (f"{self.bill.end_ports:,.0f} end ports do not fit three tiers of the switch",)
+            found = (f"{self.bill.end_ports:,.0f} end ports do not fit the switches",)
         if self.terms.kind == "ownership":
             powerless = dict.fromkeys(line.item for line in self.bill.lines if line.power_w is None)
             found += tuple(f"{item} has no power_w in its profile" for item in powerless)

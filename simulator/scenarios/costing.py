@@ -29,6 +29,7 @@ __all__ = [
     "cost_terms_of",
     "fitting_networks",
     "fitting_switches",
+    "misfit",
     "model_cost_of",
     "plan_of",
     "price_list_of",
@@ -100,6 +101,19 @@ def _fit(network: Network, switch: Switch) -> bool:
     )
 
 
+def misfit(network: Network | None, switch: Switch | None) -> str:
+    """Say why links of this network cannot be plugged into this switch; empty where they can, or nobody knows."""
+    if network is None or switch is None:
+        return ""
+    family = FAMILIES.get(network.kind)
+    if family is not None and switch.fabric is not None and not switch.fabric.startswith(family):
+        return f"{switch.name} is a switch of {switch.fabric}, {network.name} needs one of {family}"
+    if switch.port_bandwidth_bytes_per_s < network.bandwidth_bytes_per_s * (1.0 - SAME_RATE):
+        rates = (8e-9 * switch.port_bandwidth_bytes_per_s, 8e-9 * network.bandwidth_bytes_per_s)
+        return f"{switch.name} has ports of {rates[0]:g} Gbit/s, {network.name} needs {rates[1]:g}"
+    return ""
+
+
 def fitting_switches(network: Network, profile_folders: Iterable[Path] = ()) -> tuple[Switch, ...]:
     """Return the switches whose ports are of this network: same family, same rate; by name."""
     return tuple(switch for switch in _profiles("switches", profile_folders) if _fit(network, switch))
@@ -132,6 +146,9 @@ def plan_of(scenario: Scenario) -> ClusterPlan | str:
         link = load("networks", network.host_link)
     elif network.host_link is None and switch is not None:
         link = next(iter(fitting_networks(switch, scenario.profile_folders)), None)
+    wrong = misfit(link, switch)
+    if wrong:
+        return f"network.switch does not fit: {wrong}"
     try:
         return ClusterPlan(node=node, topology=network.topology, network=link, switch=switch, down=network.down, up=network.up)
     except TopologyError as error:
