@@ -196,7 +196,8 @@ class CostSection:
         for currency, rate in self.usd_per.items():
             if not CURRENCY.fullmatch(currency):
                 raise ValueError(f"usd_per must name currencies in three capital letters, such as EUR, got {currency!r}")
-            positive(f"usd_per.{currency}", rate)
+            if rate <= 0:
+                raise ValueError(f"usd_per must hold rates > 0, got {rate:g} for {currency}")
 
 
 CONVERTER.register_structure_hook(ReduceSection, _structure_reduce)

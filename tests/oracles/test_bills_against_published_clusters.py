@@ -41,8 +41,8 @@ SHEET = [
 def test_larger_superpods_have_the_published_counts(row: tuple[str, int, int, int, int, int, int, int]) -> None:
     _, ends, radix, planes, leaf, spine, core, cables = row
     found = fat_tree_counts(ends, radix, rails=planes, planes_per_cable=planes)
-    assert (found.leaf, found.spine, found.core) == (leaf, spine, core)
-    assert (found.cables_node_leaf, found.cables_leaf_spine) == (cables, cables)
+    assert [found.leaf, found.spine, found.core] == [leaf, spine, core]
+    assert [found.cables_node_leaf, found.cables_leaf_spine] == [cables, cables]
     assert found.cables_spine_core == (cables if core else 0)
 
 
@@ -54,10 +54,10 @@ def table(tmp_path: Path) -> Path:
     rows = []
     for name, ends, radix, planes, leaf, spine, core, cables in SUPERPODS:
         known = {
-            "case": name, "family": "DGX SuperPOD", "tiers": 3 if core else 2, "switch_radix": radix,
-            "nodes": ends // 8 // planes, "gpus": ends // planes, "end_ports": ends, "independent_rails": planes, "leaf": leaf, "spine": spine, "core": core,
-            "cables_node_leaf": cables, "cables_leaf_spine": cables,
-        }  # fmt: skip
+            **{"case": name, "family": "DGX SuperPOD", "tiers": 3 if core else 2, "switch_radix": radix},
+            **{"nodes": ends // 8 // planes, "gpus": ends // planes, "end_ports": ends, "independent_rails": planes},
+            **{"leaf": leaf, "spine": spine, "core": core, "cables_node_leaf": cables, "cables_leaf_spine": cables},
+        }
         rows.append(known)
     for nodes, tiers, switches, *prices in SHEET:
         known = {

@@ -65,7 +65,7 @@ def test_ports_suffice_and_no_switch_could_be_left_out(tree: tuple[int, int, flo
 @settings(max_examples=100)
 @given(k=RADIX.filter(lambda k: k % 2 == 0), data=st.data())
 def test_full_bisection_gives_the_published_formulas(k: int, data: st.DataObject) -> None:
-    """leaf = ceil(E/d); spine = the least s >= ceil(leaf d/k) that divides d; of three tiers leaf, and core = ceil(spine d/k)."""
+    """leaf = ceil(E/d); spine = the least s >= ceil(leaf d/k) that divides d; of three tiers leaf, core = ceil(leaf d/k)."""
     d = k // 2
     E = data.draw(st.integers(k + 1, k**3 // 4))
     found = fat_tree_counts(E, k)
@@ -105,7 +105,7 @@ def test_full_trees_of_three_tiers_agree_too(k: int, tier: int) -> None:
         E = pods * half * half
         shape, found = fat_tree_shape(E, k), fat_tree_counts(E, k)
         if shape.tiers == 3:
-            assert (found.leaf, found.spine) == shape.switches[:2]
+            assert [found.leaf, found.spine] == list(shape.switches[:2])
             if (pods * half) % k == 0 and half % (pods * half // k) == 0:
                 assert found.core == shape.switches[2]
 
