@@ -14,7 +14,7 @@ from simulator.cli.later import LATER
 
 ROOT = Path(__file__).parents[1]
 SCENARIO = "resnet50-a100"
-HERE = {"run", "optimum", "scale", "explain", "plot", "network", "bom", "fit", "validate", "scenarios", "profiles"}
+HERE = {"run", "optimum", "scale", "explain", "plot", "network", "bom", "start", "fit", "validate", "scenarios", "profiles"}
 """Commands that the story goes through; the test below fails when one joins the program but not the story."""
 
 
