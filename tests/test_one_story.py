@@ -196,7 +196,7 @@ def test_the_cost_of_run_is_the_bills_share_of_its_time(on_a_fabric: Path, capsy
     assert answered(capsys, "bom", *flags)["rows"] == bill["rows"]
 
 
-@pytest.mark.parametrize("kind", ["network", "reduce"])
+@pytest.mark.parametrize("kind", ["network", "reduce", "bill-of-materials"])
 def test_what_validate_says_stands_in_the_document(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     everything = answered(capsys, "validate", kind)["summary"]["all"]
     document = (ROOT / "docs/validation.md").read_text(encoding="utf-8").split(f"\n## {kind}: ")[1].split("\n## ")[0]
