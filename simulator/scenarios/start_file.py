@@ -241,22 +241,28 @@ def _choose(answers: Answers, offers: Sequence[_Offer], left_out: Sequence[str],
     lines += [*nodes, "]", *(f"# left out: {reason}" for reason in left_out), f"nodes = {{ min = 1, max = {most} }}"]
     if rent:
         return [*lines, 'topology = ["star"]                             # a provider\'s fabric, taken as one large switch']
-    fabrics = _fabrics(prices)
+    fabrics = _fabrics(prices, offers, powered=answers.electricity_usd_per_kwh is not None)
     lines.append("network = [")
     lines += [f'    "{network.name}",'.ljust(32) + f"# {network.title}; switches {switches}" for network, switches in fabrics]
     return [*lines, "]", 'topology = ["fat_tree", "rails"]', "oversubscription = [1, 2, 4]"]
 
 
-def _fabrics(prices: PriceList) -> list[tuple[Network, str]]:
-    """Return the networks whose cables and switches have a price, fastest first, and these switches."""
+def _fabrics(prices: PriceList, offers: Sequence[_Offer], *, powered: bool) -> list[tuple[Network, str]]:
+    """Return the networks whose cables, switches and NICs can be paid for, fastest first, and these switches."""
     found = []
+    fastest_nic = max((offer.node.nic_bandwidth_bytes_per_s or 0.0 for offer in offers), default=0.0)
     for name in names("networks"):
         network = load_profile("networks", name)[0]
         cabled = prices.to_buy(f"{name}-cabling-2-tiers", "cable") or all(
             prices.to_buy(item, "cable") for item in (name, f"{name}-optic", f"{name}-fibre")
         )
-        switches = [s.name for s in fitting_switches(network) if prices.to_buy(s.name, "switch")]
-        if network.kind in FAMILIES and network.rdma and cabled and switches:
+        switches = [
+            switch.name
+            for switch in fitting_switches(network)
+            if prices.to_buy(switch.name, "switch") and not (powered and switch.power_w is None and switch.power_max_w is None)
+        ]
+        has_nics = fastest_nic >= network.bandwidth_bytes_per_s or prices.to_buy(name, "nic")
+        if network.kind in FAMILIES and network.rdma and cabled and switches and has_nics:
             found.append((network, ", ".join(switches)))
     return sorted(found, key=lambda pair: (-pair[0].bandwidth_bytes_per_s, pair[0].name))
 

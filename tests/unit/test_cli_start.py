@@ -63,7 +63,9 @@ def test_the_catalogue_is_what_can_be_had_from_these_vendors(tmp_path: Path) -> 
         assert not price.old
     assert "dgx1-p100" not in choose["node"]  # a price of 2017
     for name in choose["network"]:
-        assert any(PRICES.to_buy(switch.name, "switch") for switch in fitting_switches(load_profile("networks", name)[0]))
+        switches = fitting_switches(load_profile("networks", name)[0])
+        assert any(PRICES.to_buy(switch.name, "switch") and (switch.power_w or switch.power_max_w) for switch in switches), name
+    assert "roce800" not in choose["network"]  # no node has such NICs, and they have no price
     # 5 million buy 62 of the cheapest, at 80,000
     assert choose["nodes"] == {"min": 1, "max": 62}
 
