@@ -24,7 +24,9 @@ __all__ = ["Answers", "answers_of", "design_text", "known_jobs", "known_vendors"
 
 MOST_NODES = 8192
 NODES_OF_A_DEADLINE = 1024
-"""Most nodes that are searched where no budget bounds them."""
+"""Most nodes that are bought where no budget bounds them."""
+NODES_RENTED = 64
+"""Most nodes that are rented: more are seldom to be had on demand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +159,7 @@ def design_text(answers: Answers, *, file: str = "design.toml") -> str:
             *_workloads(answers),
             *_design(answers),
             *_choose(answers, offers, left_out, prices),
-            *_network(),
+            *_network(answers),
             *_cost(answers),
             "",
         ]
@@ -234,13 +236,13 @@ def _choose(answers: Answers, offers: Sequence[_Offer], left_out: Sequence[str],
         nodes.append(
             f'    "{offer.node.name}",'.ljust(32) + f"# {price} USD {each}, {offer.price.date}{checked}; {offer.node.title}"
         )
-    most = NODES_OF_A_DEADLINE
+    most = NODES_RENTED if rent else NODES_OF_A_DEADLINE
     if answers.budget_usd is not None and not rent:
         most = max(1, min(MOST_NODES, int(answers.budget_usd // offers[0].price.usd)))
     lines = ["", "[design.choose]                                 # the catalogue that is searched", "node = ["]
     lines += [*nodes, "]", *(f"# left out: {reason}" for reason in left_out), f"nodes = {{ min = 1, max = {most} }}"]
     if rent:
-        return [*lines, 'topology = ["star"]                             # a provider\'s fabric, taken as one large switch']
+        return [*lines, 'topology = ["fat_tree"]                         # full bisection between the NICs of the nodes']
     fabrics = _fabrics(prices, offers, powered=answers.electricity_usd_per_kwh is not None)
     lines.append("network = [")
     lines += [f'    "{network.name}",'.ljust(32) + f"# {network.title}; switches {switches}" for network, switches in fabrics]
@@ -267,8 +269,8 @@ def _fabrics(prices: PriceList, offers: Sequence[_Offer], *, powered: bool) -> l
     return sorted(found, key=lambda pair: (-pair[0].bandwidth_bytes_per_s, pair[0].name))
 
 
-def _network() -> list[str]:
-    return [
+def _network(answers: Answers) -> list[str]:
+    lines = [
         "",
         "[reduce]",
         'kind = "fabric"                                 # Delta from the network that is chosen',
@@ -277,6 +279,11 @@ def _network() -> list[str]:
         "[network]",
         'collective = "auto"                             # the fastest all-reduce',
     ]
+    if answers.buy_or_rent == "rent":
+        lines.append(
+            'switch = "qm9700"                               # ports and latency of the provider\'s, which nobody publishes'
+        )
+    return lines
 
 
 def _cost(answers: Answers) -> list[str]:

@@ -75,6 +75,8 @@ def test_what_is_rented_has_an_hour_on_demand(tmp_path: Path) -> None:
     assert found["design"]["objective"] == "cost"  # no budget: the cheapest that is soon enough
     assert found["cost"] == {"kind": "cloud", "prices": "shipped"}
     assert all(PRICES.to_rent(name) for name in found["design"]["choose"]["node"])
+    assert "network" not in found["design"]["choose"]  # the NICs are those of the instance
+    assert found["network"]["switch"] == "qm9700"
     assert "runs_per_year" not in found["workload"][0]
 
 
