@@ -14,9 +14,11 @@ __all__ = [
     "FitError",
     "InfeasibleError",
     "InfeasibleWarning",
+    "MissingPriceWarning",
     "NoEffectWarning",
     "NoUncertaintyWarning",
     "NotInThisVersionError",
+    "OldPriceWarning",
     "PoorFitWarning",
     "ScenarioError",
     "SimulatorError",
@@ -110,12 +112,20 @@ class InfeasibleWarning(SimulatorWarning):
     """Some of the combinations asked for contradict themselves and have no answer."""
 
 
+class MissingPriceWarning(SimulatorWarning):
+    """Something has no price that may enter, and so the answer has no cost: the text says what."""
+
+
 class NoEffectWarning(SimulatorWarning):
     """A key of the scenario changed nothing in this answer."""
 
 
 class NoUncertaintyWarning(SimulatorWarning):
     """The scenario carries nothing that an interval could be computed from."""
+
+
+class OldPriceWarning(SimulatorWarning):
+    """The answer rests on prices that are much older than the newest ones of the price book."""
 
 
 class PoorFitWarning(SimulatorWarning):

@@ -11,11 +11,12 @@ import pytest
 
 from simulator.cli import app, status
 from simulator.cli.later import LATER
+from simulator.scenarios import load_scenario
 
 ROOT = Path(__file__).parents[1]
 SCENARIO = "resnet50-a100"
 HERE = {
-    *("run", "optimum", "scale", "simulate", "sweep", "explain", "plot", "network", "fit", "validate"),
+    *("run", "optimum", "scale", "simulate", "sweep", "explain", "plot", "network", "bom", "start", "fit", "validate"),
     *("scenarios", "profiles"),
 }
 """Commands that the story goes through; the test below fails when one joins the program but not the story."""
@@ -216,7 +217,32 @@ def test_the_network_of_the_flags_is_that_of_the_scenario(on_a_fabric: Path, cap
     assert found["rows"] == answered(capsys, "network", str(on_a_fabric))["rows"]
 
 
-@pytest.mark.parametrize("kind", ["network", "reduce"])
+def test_the_cost_of_run_is_the_bills_share_of_its_time(on_a_fabric: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cost = '\n[cost]\nkind = "purchase"\nlife_s = "3 year"\nutilisation = 0.5\n'
+    on_a_fabric.write_text(on_a_fabric.read_text(encoding="utf-8") + cost, encoding="utf-8")
+    bill = answered(capsys, "bom", str(on_a_fabric))
+    run = answered(capsys, "run", str(on_a_fabric))
+    assert sum(row["usd"] for row in bill["rows"] if row["usd"] is not None) == pytest.approx(bill["total_usd"], rel=1e-12)
+    life_s = 3 * 365.25 * 86400
+    assert run["cost_usd"] == pytest.approx(bill["total_usd"] * run["converge_time_s"] / (life_s * 0.5), rel=1e-12)
+    explained = {row["key"]: row["value"] for row in answered(capsys, "explain", str(on_a_fabric))["rows"]}
+    assert explained["purchase"] == bill["total_usd"]
+    flags = ("--node", "dgx-a100-640", "--nodes", "8", "--network", "ib-hdr", "--switch", "qm8700")
+    assert answered(capsys, "bom", *flags)["rows"] == bill["rows"]
+
+
+def test_the_file_that_start_writes_is_one_that_design_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    answers = tmp_path / "answers.toml"
+    answers.write_text('budget_usd = 5e6\njobs = ["resnet50-mlperf"]\nbuy_or_rent = "buy"\n', encoding="utf-8")
+    found = answered(capsys, "start", str(tmp_path / "design.toml"), "--answers", str(answers))
+    sections = load_scenario(found["path"]).sections
+    assert sections.design is not None
+    assert sections.design.budget_usd == 5e6
+    bill = ("--node", sections.design.choose.node[0], "--nodes", "1")
+    assert answered(capsys, "bom", *bill)["total_usd"] > 0
+
+
+@pytest.mark.parametrize("kind", ["network", "reduce", "bill-of-materials"])
 def test_what_validate_says_stands_in_the_document(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     everything = answered(capsys, "validate", kind)["summary"]["all"]
     document = (ROOT / "docs/validation.md").read_text(encoding="utf-8").split(f"\n## {kind}: ")[1].split("\n## ")[0]

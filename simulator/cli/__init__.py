@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError, Group, Parameter
 
+from simulator.cli.bom import bom
 from simulator.cli.fit import updates as fit_updates
 from simulator.cli.fit_reduce import reduce as fit_reduce
 from simulator.cli.fit_step_time import step_time as fit_step_time
@@ -19,6 +20,7 @@ from simulator.cli.later import LATER
 from simulator.cli.network import network
 from simulator.cli.shelves import profiles, scenarios, show
 from simulator.cli.simulate import simulate
+from simulator.cli.start import start
 from simulator.cli.sweep import sweep
 from simulator.cli.validate import validate
 from simulator.cli.version import version
@@ -50,6 +52,8 @@ for command in (run, optimum, scale, simulate, sweep, explain, plot):
 for name, (group, function) in LATER.items():
     app.command(function, name=name, group=GROUPS[group])
 app.command(network, group=GROUPS["network"])
+app.command(bom, group=GROUPS["buy"])
+app.command(start, group=GROUPS["buy"])
 fits = App(name="fit", help="Fit a law to measurements.", group=GROUPS["measure"], help_format="plaintext")
 fits.command(fit_updates, name="updates")
 fits.command(fit_reduce, name="reduce")

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from simulator.cli.money import money_facts
 from simulator.cli.output import footnotes, print_footnotes, print_lines, print_table
 from simulator.cli.words import BOUND_WORDS, aligned, number, percent, seconds
 from simulator.studies.answer import law_keys
@@ -107,6 +108,7 @@ def print_run(title: str, best: Solved, rows: Sequence[Solved]) -> None:
         per_second = best.cost_usd / found.converge_time_s
         ends = [f"{end * per_second:,.2f}" for end in best.interval.one_run] if best.interval is not None else []
         facts.append(("cost", f"{best.cost_usd:,.2f} USD" + (f", 90 % between {' and '.join(ends)}" if ends else "")))
+        facts += money_facts(case.cost, best.cost)
     if best.interval is not None:
         mean = " to ".join(seconds(end, like=found.converge_time_s) for end in best.interval.mean)
         facts.append(("mean over runs, 90 %", mean))
@@ -209,7 +211,7 @@ def print_explanation(title: str, rows: Sequence[dict[str, Any]]) -> None:
         value = row["value"]
         shown = f"{value:.10g}" if isinstance(value, float) else "-" if value is None else str(value)
         if row["low"] is not None and row["high"] is not None:
-            shown += f" ({row['low']:.4g} to {row['high']:.4g})"
+            shown += f" ({row['low']:.6g} to {row['high']:.6g})"
         cells.append(
             {
                 "key": row["key"],

@@ -6,7 +6,10 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from simulator.costs.amounts import Amount
+from simulator.costs.model_cost import money_keys
 from simulator.scenarios.cases import Case
+from simulator.scenarios.costing import warn_about_prices
 from simulator.scenarios.effects import converge_interval90, warn_about_keys_without_effect, warn_about_unverified
 from simulator.scenarios.resolve import Scenario
 from simulator.studies.answer import Answer, answer, law_keys
@@ -22,7 +25,12 @@ class Solved:
     case: Case
     answer: Answer
     interval: Interval | None
-    cost_usd: float | None
+    cost: Amount | None
+
+    @property
+    def cost_usd(self) -> float | None:
+        """Dollars of one training."""
+        return None if self.cost is None else float(self.cost.usd)
 
 
 def solved(scenario: Scenario, workload: str | None) -> list[Solved]:
@@ -40,6 +48,7 @@ def solved(scenario: Scenario, workload: str | None) -> list[Solved]:
 
     rows = answered(scenario, workload)
     warn_about_unverified(scenario, rows[0].case)
+    warn_about_prices(rows[0].case.cost)
     warn_about_keys_without_effect(scenario, case_of, outcome)
     return rows
 
@@ -59,7 +68,7 @@ def answered(scenario: Scenario, workload: str | None) -> list[Solved]:
                 case=case,
                 answer=found,
                 interval=converge_interval90(scenario, case, case_of, found.batch_samples, found.learners),
-                cost_usd=case.cost_usd(found.learners, found.converge_time_s),
+                cost=case.cost_of(found.learners, found.converge_time_s),
             )
         )
     return rows
@@ -90,6 +99,7 @@ def answer_keys(row: Solved) -> dict[str, Any]:
     keys["converge_time_s_mean_interval90"] = interval.mean if interval is not None else None
     keys["cost_usd"] = cost
     keys["cost_usd_interval90"] = [end * per_second for end in one_run] if one_run and per_second is not None else None
+    keys |= money_keys(row.case.cost, row.cost)
     keys["interval_contributions"] = dict(interval.contributions) if interval is not None else None
     keys["nodes"] = row.case.nodes(row.answer.learners)
     keys["workload"] = row.case.workload
