@@ -12,6 +12,7 @@ __all__ = [
     "Fault",
     "FitError",
     "InfeasibleError",
+    "MeasurementWarning",
     "NoEffectWarning",
     "NoUncertaintyWarning",
     "NotInThisVersionError",
@@ -95,6 +96,10 @@ class SimulatorWarning(UserWarning):
 
 class ExtrapolationWarning(SimulatorWarning):
     """The answer lies outside the data that its law was fitted to."""
+
+
+class MeasurementWarning(SimulatorWarning):
+    """Something of a measurement did not go as planned: a run failed or diverged, or the budget ended."""
 
 
 class NoEffectWarning(SimulatorWarning):

@@ -231,11 +231,12 @@ class UpdatesFit:
         return profile_intervals90(FAMILIES["inverse"], self.series)
 
     def alternatives(self) -> tuple[LawFit, ...]:
-        """Return every law fitted to the series, best criterion first; laws that do not fit at all are left out."""
+        """Return every law fitted to the usable batch sizes, best criterion first; laws that do not fit at all are left out."""
         found = []
+        usable = without(self.series, self.unusable)
         for family in FAMILIES.values():
             try:
-                found.append(fit_family(family, self.series))
+                found.append(fit_family(family, usable))
             except FitError:
                 continue
         return tuple(sorted(found, key=lambda fit: (fit.criterion is None, fit.criterion or 0.0)))
@@ -322,7 +323,7 @@ def fit_updates(
     if law == "auto" and len(series.batch_samples) < FEWEST_FOR_SHARPNESS:
         kinds = AUTO[:1]
     unusable = unusable_sizes(series) if law != "noise_floor" else ()
-    usable = replace(series, unreached=tuple(runs for runs in series.unreached if runs not in unusable))
+    usable = without(series, unusable)
     fits = [fit_family(FAMILIES[kind], usable) for kind in kinds]
     if law != "auto" and fits[0].law is None:
         shown = ", ".join(f"{name} {value:.4g}" for name, value in fits[0].parameters().items())
@@ -353,6 +354,11 @@ def fit_updates(
         concerns=concerns(series, fits[kept[0]], rivals, unusable),
         unusable=unusable,
     )
+
+
+def without(series: UpdatesSeries, unusable: Sequence[CensoredRuns]) -> UpdatesSeries:
+    """Return the series without batch sizes that no law is fitted to."""
+    return replace(series, unreached=tuple(runs for runs in series.unreached if runs not in unusable))
 
 
 def as_keys(prediction: UpdatesPrediction) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from simulator.cli.fit import updates as fit_updates
 from simulator.cli.fit_reduce import reduce as fit_reduce
 from simulator.cli.how_long import explain, optimum, plot, run, scale
 from simulator.cli.later import LATER
+from simulator.cli.measure import measure
 from simulator.cli.network import network
 from simulator.cli.shelves import profiles, scenarios, show
 from simulator.cli.validate import validate
@@ -50,6 +51,7 @@ fits = App(name="fit", help="Fit a law to measurements.", group=GROUPS["measure"
 fits.command(fit_updates, name="updates")
 fits.command(fit_reduce, name="reduce")
 app.command(fits)
+app.command(measure, group=GROUPS["measure"])
 app.command(validate, group=GROUPS["true"])
 shelf = App(name="scenarios", help="List the shipped scenarios, or show one.", group=FILES)
 shelf.default(scenarios)

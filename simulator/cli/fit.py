@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from simulator.calibration.updates import UpdatesFit
     from simulator.calibration.updates_laws import LawFit
 
-__all__ = ["refuse_save", "two_digits", "updates"]
+__all__ = ["law_in_numbers", "model_keys", "refuse_save", "two_digits", "updates"]
 
 NO_OUTPUT = OutputFlags()
 LAW_WORDS = {
@@ -156,7 +156,7 @@ def _keys(fit: UpdatesFit, asked: list[float] | None) -> dict[str, Any]:
     targets = asked if asked is not None else _default_targets(fit)
     return {
         "series": fit.series.name,
-        "model": _model(best),
+        "model": model_keys(best),
         "rms_relative": best.rms_relative,
         "criterion": best.criterion,
         "intervals90": {name: [interval.low, interval.high] for name, interval in intervals.items()},
@@ -176,7 +176,7 @@ def _keys(fit: UpdatesFit, asked: list[float] | None) -> dict[str, Any]:
             "rms_relative": plain.rms_relative,
         },
         "alternatives": [
-            {**_model(rival), "rms_relative": rival.rms_relative, "criterion": rival.criterion} for rival in fit.alternatives()
+            {**model_keys(rival), "rms_relative": rival.rms_relative, "criterion": rival.criterion} for rival in fit.alternatives()
         ],
         "weights": {one.family.kind: weight for one, weight in zip(fit.fits, fit.weights, strict=True)},
         "batch_samples_range": list(fit.batch_samples_range),
@@ -192,7 +192,7 @@ def _keys(fit: UpdatesFit, asked: list[float] | None) -> dict[str, Any]:
     }
 
 
-def _model(fit: LawFit) -> dict[str, Any]:
+def model_keys(fit: LawFit) -> dict[str, Any]:
     """Return a fitted law as the JSON has it; parameters of a law that does not hold there are left out."""
     values, errors = fit.parameters(), fit.log_standard_errors()
     return {
@@ -257,7 +257,7 @@ def _print_fit(fit: UpdatesFit, key: dict[str, Any]) -> None:
         *([""] if fit.concerns else []),
         f"{series.name}: {len(series.batch_samples)} batch sizes from {number(low)} to {number(high)} samples, {runs:,} runs",
         "",
-        f"{_law_in_numbers(fit.best)}; the points lie {two_digits(key['rms_relative'])} off it (root mean square)",
+        f"{law_in_numbers(fit.best)}; the points lie {two_digits(key['rms_relative'])} off it (root mean square)",
     ]
     if "n_inf_updates" in key["unidentified"]:
         top = key["intervals90"]["n_inf_updates"][1]
@@ -328,7 +328,8 @@ def _print_fit(fit: UpdatesFit, key: dict[str, Any]) -> None:
         )
 
 
-def _law_in_numbers(fit: LawFit) -> str:
+def law_in_numbers(fit: LawFit) -> str:
+    """Write a fitted law with its numbers."""
     value = fit.parameters()
     if fit.family.kind == "inverse":
         return f"N_Update(M) = {value['n_inf_updates']:.4g} + {value['alpha_samples']:.4g} / M"

@@ -37,6 +37,7 @@ WIDTH = 110
 OWN_FILES = (
     *("run.json", "wall_clock.json", "rows.csv", "batch.csv", "scaling.csv", "summary.csv"),
     *("predictions.csv", "points.csv", "curve.csv"),
+    *("updates.csv", "times.csv", "converge.csv", "figure_measured_updates.png", "figure_measured_times.png"),
     *(
         "figure_time_to_converge.png",
         "figure_update.png",

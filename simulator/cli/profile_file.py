@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,12 +15,33 @@ if TYPE_CHECKING:
     from simulator.calibration.reduce import ReduceFit, ReducePrediction
     from simulator.calibration.updates import UpdatesFit
 
-__all__ = ["write_reduce", "write_workload"]
+__all__ = ["safe", "write_reduce", "write_workload", "written"]
 
 LEAST_FACTOR = 0.05
 
 
-def write_workload(path: Path, fit: UpdatesFit, *, source: str) -> None:
+FACTS_TO_BE_FILLED_IN = (
+    "# Gamma, gradient_bytes and the data set are still to be filled in, here or beside `use` in a scenario."
+)
+TO_BE_FILLED_IN = (
+    "# Seconds that a learner computes, for each accelerator it was timed on:",
+    "#   [compute.a100-sxm-80]",
+    '#   kind = "knee"',
+    '#   gamma_s_per_sample = "300 us"',
+    "#   knee_samples = 16",
+    "[compute]",
+)
+
+
+def write_workload(
+    path: Path,
+    fit: UpdatesFit,
+    *,
+    source: str,
+    sample_unit: str = "sample",
+    facts: Sequence[str] = (),
+    compute: Sequence[str] = TO_BE_FILLED_IN,
+) -> None:
     """Write the law of a fit, and what the fit knows about itself, as a workload profile.
 
     Parameters
@@ -29,7 +51,13 @@ def write_workload(path: Path, fit: UpdatesFit, *, source: str) -> None:
     fit : UpdatesFit
         One series.
     source : str
-        The file that was fitted.
+        What was fitted: a file, or a measurement.
+    sample_unit : str
+        What a sample is.
+    facts : sequence of str
+        Lines of the workload's own table: data set, gradient.
+    compute : sequence of str
+        Lines of its compute tables; by default a comment that says how to fill them in.
 
     Raises
     ------
@@ -38,18 +66,20 @@ def write_workload(path: Path, fit: UpdatesFit, *, source: str) -> None:
     """
     kind, law, record = fit.best.family.kind, fit.law, fit.record()
     assert dataclasses.is_dataclass(law)
+    said = safe(source) if facts else f"fitted to {safe(source)} by learnersim fit updates"
     numbers = [f"{field.name} = {getattr(law, field.name)!r}" for field in dataclasses.fields(law)]
     low, high = record.batch_samples_range
     first, second = record.relative_standard_errors
     text = "\n".join(
         [
-            f"# A workload: updates to converge, fitted to {_safe(source)}.",
-            "# Gamma, gradient_bytes and the data set are still to be filled in, here or beside `use` in a scenario.",
+            f"# A workload: updates to converge, fitted to {safe(source)}.",
+            *([] if facts else [FACTS_TO_BE_FILLED_IN]),
             "schema = 1",
             f'name = "{path.stem}"',
-            f'title = "{_safe(fit.series.name)}"',
-            'sample_unit = "sample"',
-            f'source = "fitted to {_safe(source)} by learnersim fit updates"',
+            f'title = "{safe(fit.series.name)}"',
+            f'sample_unit = "{safe(sample_unit)}"',
+            *facts,
+            f'source = "{said}"',
             "",
             "[convergence]",
             f'kind = "{kind}"',
@@ -62,16 +92,11 @@ def write_workload(path: Path, fit: UpdatesFit, *, source: str) -> None:
             f"discrepancy_relative = {record.discrepancy_relative!r}  # a batch size around the law",
             f"run_to_run_relative = {record.run_to_run_relative!r}",
             "",
-            "# Seconds that a learner computes, for each accelerator it was timed on:",
-            "#   [compute.a100-sxm-80]",
-            '#   kind = "knee"',
-            '#   gamma_s_per_sample = "300 us"',
-            "#   knee_samples = 16",
-            "[compute]",
+            *compute,
             "",
         ]
     )
-    _written(path, text)
+    written(path, text)
 
 
 def write_reduce(path: Path, fit: ReduceFit, *, gradient_bytes: float, source: str) -> None:
@@ -103,7 +128,7 @@ def write_reduce(path: Path, fit: ReduceFit, *, gradient_bytes: float, source: s
     """
     large = fit.large_messages()
     predicted = fit.predict([(gradient_bytes, one.devices, one.nodes) for one in large])
-    said = _safe(f"fitted to {source}, {fit.series.name}, by learnersim fit reduce")
+    said = safe(f"fitted to {source}, {fit.series.name}, by learnersim fit reduce")
 
     def number(key: str, value: float, ends: tuple[float, float] | None = None) -> str:
         span = "" if ends is None else f"low = {ends[0]:.6g}, high = {ends[1]:.6g}, "
@@ -140,20 +165,22 @@ def write_reduce(path: Path, fit: ReduceFit, *, gradient_bytes: float, source: s
         ]
     where = " and ".join(f"{one.devices} devices on {one.nodes} node{'s' if one.nodes > 1 else ''}" for one in large)
     head = [
-        f"# Delta(P) of {_safe(fit.series.name)}, for a gradient of {gradient_bytes:.10g} bytes: agrees with the fit there, on",
+        f"# Delta(P) of {safe(fit.series.name)}, for a gradient of {gradient_bytes:.10g} bytes: agrees with the fit there, on",
         f"# {where}. Paste it into a scenario; another gradient needs another table.",
         "[reduce]",
     ]
-    _written(path, "\n".join([*head, *lines, ""]))
+    written(path, "\n".join([*head, *lines, ""]))
 
 
-def _written(path: Path, text: str) -> None:
+def written(path: Path, text: str) -> None:
+    """Write a text file into a folder that is made where it is missing; SimulatorError where it cannot be."""
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, text)
     except OSError as error:
         raise SimulatorError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
-def _safe(text: str) -> str:
+def safe(text: str) -> str:
     """Return a text without what would end a TOML string or comment."""
     return re.sub(r"[^ -!#-\[\]-~]", "_", text)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from simulator.calibration.measurements import MeasuredUpdates, updates_series
 from simulator.errors import FitError
 from simulator.uncertainty import NORMAL_95
 
-__all__ = ["enough_runs", "from_the_ends", "powers_between", "rate_to_try", "rates_tried"]
+__all__ = ["enough_runs", "from_the_ends", "powers_between", "rate_to_try"]
 
 BEYOND = 2
 """Rates tried beyond the best one, on either side, before the climb is over: one worse rate may be bad luck."""
@@ -57,16 +56,6 @@ def from_the_ends(sizes: Sequence[int], *, planned: bool) -> tuple[int, ...]:
         left = [size for size in ordered if size not in found]
         found.append(max(left, key=lambda size: (min(abs(math.log(size / one)) for one in found), -size)))
     return tuple(found)
-
-
-def rates_tried(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[int, float], float]:
-    """Updates of the slower pilot run for each (batch size, rate) tried; infinite where one did not finish."""
-    found: dict[tuple[int, float], float] = {}
-    for row in rows:
-        key = (row["batch_samples"], row["learning_rate"])
-        updates = float(row["passages"][0]["updates"]) if row["outcome"] == "finished" else math.inf
-        found[key] = max(found.get(key, 0.0), updates)
-    return found
 
 
 def rate_to_try(

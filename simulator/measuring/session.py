@@ -17,7 +17,7 @@ import numpy as np
 from simulator.calibration.updates import fit_updates
 from simulator.errors import FitError, SimulatorError
 from simulator.measuring.findings import main_series, rows_of_runs
-from simulator.measuring.plan import enough_runs, from_the_ends, powers_between, rate_to_try, rates_tried
+from simulator.measuring.plan import enough_runs, from_the_ends, powers_between, rate_to_try
 from simulator.measuring.problems import Options, Problem, Setting, Sheet
 from simulator.measuring.record import Record
 from simulator.measuring.runs import run_to_targets
@@ -78,7 +78,7 @@ class Request:
     targets: tuple[float, ...]
     learning_rates: tuple[float, ...]
     runs: int = 3
-    precision: float = 0.05
+    precision: float = 0.02
     max_updates: int = 20_000
     budget_s: float = math.inf
     seed: int = 0
@@ -136,6 +136,9 @@ class Session:
         self.before_s = record.elapsed_s
         self.begun_s = time.monotonic()
         self.budget_s = request.budget_s
+        self.runs: list[dict[str, Any]] = []
+        self.tried: dict[tuple[int, float], float] = {}
+        """What this sitting has come to, from the record or anew: all that planning looks at, so that it repeats itself."""
 
     @property
     def elapsed_s(self) -> float:
@@ -263,26 +266,26 @@ class Session:
         """Run a batch size to convergence until it is known well enough."""
         rate = self._rate(batch_samples)
         for number in range(self.request.runs):
-            rows = rows_of_runs(self.record, self.request.targets)
+            rows = rows_of_runs(self.runs, self.request.targets)
             if enough_runs(main_series(rows, self.request.targets), batch_samples, self.request.precision):
                 return
-            self._run("run", batch_samples, rate, number, self.request.max_updates)
+            self.runs.append(self._run("run", batch_samples, rate, number, self.request.max_updates))
 
     def _rate(self, batch_samples: int) -> float:
         """Return the learning rate of a batch size: the one given, or the fastest of the grid by climbing on pilot runs."""
         rates = self.request.learning_rates
         if len(rates) == 1:
             return rates[0]
-        tried = rates_tried(self.record.of("tuning"))
-        at_this = {rate: updates for (size, rate), updates in tried.items() if size == batch_samples}
+        at_this = {rate: updates for (size, rate), updates in self.tried.items() if size == batch_samples}
         while True:
-            rate = rate_to_try(rates, at_this, tried, batch_samples)
+            rate = rate_to_try(rates, at_this, self.tried, batch_samples)
             if rate is None:
                 reached = {one: updates for one, updates in at_this.items() if math.isfinite(updates)}
                 if reached:
                     return min(reached, key=lambda one: (reached[one], one))
                 return self._lowest_loss(batch_samples)
             at_this[rate] = self._pilots(batch_samples, rate, min(at_this.values(), default=math.inf))
+            self.tried[batch_samples, rate] = at_this[rate]
 
     def _pilots(self, batch_samples: int, rate: float, best: float) -> float:
         """Updates of the slower of two pilot runs; infinite where one of them is no faster than the best rate so far."""
@@ -308,8 +311,8 @@ class Session:
 
     def _next_size(self) -> int | None:
         """Return the batch size within the ends that would tell most; None where planning is done."""
-        rows = rows_of_runs(self.record, self.request.targets)
-        done = {row["batch_samples"] for row in rows}
+        rows = rows_of_runs(self.runs, self.request.targets)
+        done = {run["batch_samples"] for run in self.runs}
         low, high = min(self.request.batch_samples), max(self.request.batch_samples)
         if len(done) >= MOST_SIZES:
             return None
