@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.errors import Fault, ScenarioError
+from simulator.measurement_plots import draw_measurement
 from simulator.tables import label, read_table, time_unit
-from simulator.topology_plots import STYLE, plot_topology, save_figure
+from simulator.topology_plots import STYLE, plain_ticks, plot_topology, save_figure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DRAWN", "draw_run", "plot_scaling", "plot_time_to_converge", "plot_topology", "plot_update", "plot_updates_fit"]
 
-DRAWN = ("run", "optimum", "scale", "fit updates")
+DRAWN = ("run", "optimum", "scale", "fit updates", "measure")
 """Commands whose saved runs have figures."""
 BATCH_COLUMNS = ("batch_samples", "updates", "update_time_s", "reduce_time_s", "converge_time_s")
 CURVE_COLUMNS = ("batch_samples", "updates", "law_updates", "lo90", "hi90", "mean_lo90", "mean_hi90")
@@ -31,20 +32,6 @@ def _axes(ax: Axes | None) -> Axes:
 
     axes: Axes = plt.subplots()[1]
     return axes
-
-
-def _plain_ticks(ax: Axes, *, x: bool = True, y: bool = True) -> None:
-    """Write the ticks of logarithmic axes as plain numbers, a few in every decade."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    for axis, wanted in ((ax.xaxis, x), (ax.yaxis, y)):
-        if not wanted:
-            continue
-        low, high = axis.get_view_interval()
-        decades = max(high / low, 1.0)
-        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if decades < 1e3 else (1.0,), numticks=12))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
-        axis.set_minor_formatter(NullFormatter())
 
 
 def plot_time_to_converge(table: pd.DataFrame, answer: dict[str, Any], ax: Axes | None = None) -> Axes:
@@ -94,7 +81,7 @@ def plot_time_to_converge(table: pd.DataFrame, answer: dict[str, Any], ax: Axes 
     ax.set(xscale="log", yscale="log", xlabel=label("batch_samples"), ylabel=f"time to converge ({unit})")
     ax.set_title(f"Time to converge on {answer['learners']:,.0f} learners")
     ax.legend(frameon=True, framealpha=0.9, edgecolor="none")
-    _plain_ticks(ax)
+    plain_ticks(ax)
     return ax
 
 
@@ -111,8 +98,8 @@ def plot_update(table: pd.DataFrame, answer: dict[str, Any], ax: Axes | None = N
     right.grid(visible=False)
     ax.set_title("Fewer updates against longer updates")
     ax.legend(handles=[updates, update, reduce, marker], loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
-    _plain_ticks(ax)
-    _plain_ticks(right, x=False)
+    plain_ticks(ax)
+    plain_ticks(right, x=False)
     return ax
 
 
@@ -142,7 +129,7 @@ def plot_scaling(table: pd.DataFrame, column: str = "converge_time_s", ax: Axes 
         ax.set_ylim(bottom=0.0)
     else:
         ax.set_yscale("log")
-        _plain_ticks(ax, x=False)
+        plain_ticks(ax, x=False)
     learners = sorted(table["learners"].unique())
     ax.set_xticks(learners[:: -(-len(learners) // 12)], [f"{P:,.0f}" for P in learners[:: -(-len(learners) // 12)]])
     ax.minorticks_off()
@@ -182,7 +169,7 @@ def plot_updates_fit(points: pd.DataFrame, curve: pd.DataFrame, ax: Axes | None 
     )
     ax.set(xscale="log", yscale="log", xlabel=label("batch_samples"), ylabel=label("updates"))
     ax.legend()
-    _plain_ticks(ax)
+    plain_ticks(ax)
     return ax
 
 
@@ -201,6 +188,8 @@ def draw_run(folder: Path, run: dict[str, Any]) -> list[Path]:
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
+    if run["command"] == "measure":
+        return draw_measurement(folder, run)
     written = []
     with plt.style.context(STYLE):
         if run["command"] == "fit updates":

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from simulator.network.topologies import Topology
 
-__all__ = ["plot_topology", "save_figure", "save_topology"]
+__all__ = ["STYLE", "plain_ticks", "plot_topology", "save_figure", "save_topology"]
 
 STYLE = Path(__file__).with_name("learnersim.mplstyle")
 
@@ -221,3 +221,17 @@ def _kind(topology: Topology, node: int) -> str:
     if len(words) > 1 and words[-1].replace(".", "").isdigit():
         return words[-2]
     return "host" if node < topology.hosts else "switch"
+
+
+def plain_ticks(ax: Axes, *, x: bool = True, y: bool = True) -> None:
+    """Write the ticks of logarithmic axes as plain numbers, a few in every decade."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    for axis, wanted in ((ax.xaxis, x), (ax.yaxis, y)):
+        if not wanted:
+            continue
+        low, high = axis.get_view_interval()
+        decades = max(high / low, 1.0)
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if decades < 1e3 else (1.0,), numticks=12))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+        axis.set_minor_formatter(NullFormatter())

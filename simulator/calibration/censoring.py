@@ -1,8 +1,8 @@
 """Runs that did not reach the target: they took more updates than they made, and that is what the fit uses of them.
 
-Leaving them out would make a batch size look better than it is, since what is left are its fastest runs. The logarithm of a run's
-updates is taken as normal around that of its batch size (Tobin's model): a finished run counts with its density, a censored
-one with the probability of lying above its limit.
+Leaving them out would make a batch size look better than it is, since what is left are its fastest runs. The logarithm of a
+run's updates is taken as normal around that of its batch size (Tobin's model): a finished run counts with its density, a
+censored one with the probability of lying above its limit.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def tobit_means(sizes: Sequence[SizeRuns], start_sd: float) -> tuple[list[float]
 
 
 def _mean(size: SizeRuns, limits: FloatArray, counts: FloatArray, sd: float, start: float) -> tuple[float, float]:
-    """Most likely mean log of a batch size at a given spread, by Newton's method, and its error; the likelihood is log-concave."""
+    """Most likely mean log of a batch size at a given spread, and its error: Newton's method on a log-concave likelihood."""
     mean = max(start, size.mean_log)
     curvature = size.finished / sd**2
     for _ in range(MOST_STEPS):
@@ -154,7 +154,7 @@ def log_probability(mean_log: FloatArray, runs: CensoredRuns, size_sd: float, ru
 
 
 def pseudo_point(mean_log: float, runs: CensoredRuns, size_sd: float, run_sd: float) -> tuple[float, float]:
-    """Return the normal point, (log updates, sd), whose likelihood has the slope and curvature of the censored one at `mean_log`.
+    """Return the normal point, (log updates, sd), whose likelihood has slope and curvature of the censored one at `mean_log`.
 
     Least squares with such points, found anew until nothing moves, ends where the censored likelihood is largest (Newton's
     method), and what takes normal points takes them.

@@ -87,8 +87,8 @@ def concerns(
         one = len({runs.batch_samples for runs in unusable}) == 1
         found.append(
             f"at batch size{'' if one else 's'} {sizes} no run reached the target, {largest.at_least_updates:,.0f} updates at "
-            f"{largest.batch_samples:g} where the law of the larger ones gives {law:,.0f}: the smallest usable batch size measured "
-            f"is {series.batch_samples[0]:g}, and nothing is answered below it"
+            f"{largest.batch_samples:g} where the law of the larger ones gives {law:,.0f}: the smallest usable batch size "
+            f"measured is {series.batch_samples[0]:g}, and nothing is answered below it"
         )
     if best.rms_relative > POOR_RMS:
         found.append(

@@ -284,6 +284,18 @@ def read_batch_samples(path: Path) -> tuple[float, ...]:
     return tuple(row["batch_samples"] for row in read_rows(path, {"batch_samples": UPDATES_COLUMNS["batch_samples"]}))
 
 
+def half_width90(series: UpdatesSeries, batch_samples: float) -> float:
+    """Relative half-width of the 90 % interval of the mean at a batch size, by Student's t with its own degrees of freedom.
+
+    Infinite where it has one run, or nothing is known of the spread. Two runs that happen to agree are no precision: t is 6.3.
+    """
+    from scipy.stats import t
+
+    place = series.batch_samples.index(batch_samples)
+    runs, error = series.runs[place], series.relative_errors[place]
+    return float(t.ppf(0.95, runs - 1)) * error if runs > 1 and error > 0 else float("inf")
+
+
 class Named(Protocol):
     """A series with a name."""
 

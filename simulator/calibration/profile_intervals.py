@@ -53,7 +53,7 @@ def profile_intervals90(family: LawFamily, series: UpdatesSeries) -> dict[str, P
     from scipy.stats import t as student
 
     fitted = fit_family(family, series)  # batch sizes that no run finished at count as the points found there
-    log_M, sd = fitted.log_M, fitted.sd
+    log_M, sd = fitted.log_batch, fitted.sd
     log_N = fitted.fit.residuals + family.log_updates(fitted.fit.estimates, log_M)
     start = family.starts(*as_arrays(series)[:2])[0]
     vague = np.full(len(start), 30.0)

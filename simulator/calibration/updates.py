@@ -145,7 +145,7 @@ class UpdatesFit:
 
     def mixture(self, batch_samples: FloatArray) -> Mixture:
         """Return the prediction of log N at some batch sizes, shape (x,), as a mixture of normals."""
-        mixtures = [departure_mixture(fit, fit.log_M, fit.errors, np.log(batch_samples)) for fit in self.fits]
+        mixtures = [departure_mixture(fit, fit.log_batch, fit.errors, np.log(batch_samples)) for fit in self.fits]
         return joined(mixtures, self.weights)
 
     def predict(self, batch_samples: ArrayLike) -> tuple[UpdatesPrediction, ...]:
@@ -241,9 +241,7 @@ class UpdatesFit:
                 continue
         return tuple(sorted(found, key=lambda fit: (fit.criterion is None, fit.criterion or 0.0)))
 
-    def next_batch(
-        self, targets: Sequence[float] | None = None, *, within: tuple[float, float] | None = None
-    ) -> NextBatch:
+    def next_batch(self, targets: Sequence[float] | None = None, *, within: tuple[float, float] | None = None) -> NextBatch:
         """Say which batch size to measure next, and what that would bring.
 
         Parameters
@@ -259,7 +257,7 @@ class UpdatesFit:
             The best of the powers of two (and halves between) from half the smallest measured to twice the largest of the
             measured and asked ones.
         """
-        log_M, errors = self.best.log_M, self.best.errors
+        log_M, errors = self.best.log_batch, self.best.errors
         low, high = self.batch_samples_range
         at = np.geomspace(low, 2.0 * high, 9) if targets is None else np.asarray(targets, dtype=np.float64)
         candidates = _candidates(self.series.batch_samples, float(np.max(at)), self.smallest_batch_samples)

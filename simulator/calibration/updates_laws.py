@@ -82,7 +82,7 @@ class LawFit:
         Priors of the estimates, in logarithms.
     law : ConvergenceLaw or None
         The law at the estimates; None where it does not exist there (a power steeper than 1/M).
-    log_M, errors : ndarray, shape (n,)
+    log_batch, errors : ndarray, shape (n,)
         Logarithms of the batch sizes, increasing, and relative errors of their means.
     measured : ndarray of bool, shape (n,)
         Where a run reached the target. The other points stand for batch sizes where none did: normal points with the slope
@@ -97,7 +97,7 @@ class LawFit:
     prior_mean: FloatArray
     prior_sd: FloatArray
     law: ConvergenceLaw | None
-    log_M: FloatArray
+    log_batch: FloatArray
     errors: FloatArray
     measured: NDArray[np.bool_]
     deviance: float = 0.0
@@ -323,7 +323,7 @@ def _fit_to_points(
         prior_mean=prior_mean,
         prior_sd=prior_sd,
         law=law,
-        log_M=log_M,
+        log_batch=log_M,
         errors=errors,
         measured=np.ones(len(log_M), dtype=np.bool_),
     )

@@ -176,7 +176,8 @@ def _keys(fit: UpdatesFit, asked: list[float] | None) -> dict[str, Any]:
             "rms_relative": plain.rms_relative,
         },
         "alternatives": [
-            {**model_keys(rival), "rms_relative": rival.rms_relative, "criterion": rival.criterion} for rival in fit.alternatives()
+            {**model_keys(rival), "rms_relative": rival.rms_relative, "criterion": rival.criterion}
+            for rival in fit.alternatives()
         ],
         "weights": {one.family.kind: weight for one, weight in zip(fit.fits, fit.weights, strict=True)},
         "batch_samples_range": list(fit.batch_samples_range),

@@ -54,8 +54,8 @@ def measure(
     Parameters
     ----------
     problem
-        digits-mlp, digits-softmax, least-squares, lenet-small, lenet-medium, lenet-large, lenet-even-odd; or module:attribute of
-        your own.
+        digits-mlp, digits-softmax, least-squares, lenet-small, lenet-medium, lenet-large, lenet-even-odd; or module:attribute
+        of your own.
     batch_samples
         Mini-batches to run to convergence, "1,8,64,512"; planned between the two ends without it.
     min_batch_samples
@@ -118,9 +118,7 @@ def measure(
             learners=learners,
             seed=seed,
         )
-        out = Output.prepared(
-            "measure", output, title=problem, seed=request.seed, inputs=request.subject(), figures=figures
-        )
+        out = Output.prepared("measure", output, title=problem, seed=request.seed, inputs=request.subject(), figures=figures)
         path = None if out.folder is None else out.folder / FILE_NAME
         if path is not None and output.force:
             path.unlink(missing_ok=True)
@@ -232,12 +230,11 @@ def _sizes(text: str | None, ends: tuple[int | None, int | None], sheet: Sheet, 
     )
     if low is None or high is None:
         raise SimulatorError(
-            f"--batch-samples, or --min-batch-samples and --max-batch-samples, is needed: {problem} does not say its batch_samples"
+            f"--batch-samples, or --min-batch-samples and --max-batch-samples, is needed: {problem} does not say its "
+            "batch_samples"
         )
     if not 1 <= low < high <= LARGEST_BATCH:
-        raise SimulatorError(
-            f"--min-batch-samples must be >= 1 and less than --max-batch-samples, got {low} and {high}"
-        )
+        raise SimulatorError(f"--min-batch-samples must be >= 1 and less than --max-batch-samples, got {low} and {high}")
     return low, high
 
 

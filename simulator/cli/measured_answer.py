@@ -27,7 +27,7 @@ def answer_keys(
     fit = found.fit
     best = found.best(sheet.data_set_samples)
     predicted = None if best is None else found.converge_time_s(best[0].batch_samples)
-    following = None if fit is None else fit.next_batch()
+    following = None if fit is None else fit.next_batch(within=(1.0, float(sheet.data_set_samples)))
     return {
         "problem": request.spec,
         "about": sheet.about or None,
@@ -79,7 +79,8 @@ def answer_keys(
 def mean_abs_errors(fit: Any) -> dict[str, float]:
     """Mean of the absolute relative errors of each law, and of the best constant, at the batch sizes measured."""
     found = {
-        rival.family.kind: float(np.mean(np.abs(np.expm1(-rival.fit.residuals[rival.measured])))) for rival in fit.alternatives()
+        rival.family.kind: float(np.mean(np.abs(np.expm1(-rival.fit.residuals[rival.measured]))))
+        for rival in fit.alternatives()
     }
     updates = np.asarray(fit.series.updates)
     # the mean of |c/N - 1| is convex and piecewise linear in c: its least value is at one of the points
@@ -119,7 +120,7 @@ def converge_rows(found: Findings, record: Record, request: Request, kind: str) 
             if (passage["loss"], passage["target"], passage["reached"]) == ("training", request.targets[-1], True):
                 M = run["batch_samples"]
                 predicted = None
-                if found.fit is not None and M > found.fit.smallest_batch_samples:
+                if found.fit is not None and found.fit.smallest_batch_samples < M:
                     predicted = found.converge_time_s(M)
                 rows.append(
                     {
@@ -196,7 +197,8 @@ def tables(found: Findings, request: Request, sheet: Sheet) -> dict[str, Sequenc
 
 def _grid(fit: Any) -> Any:
     low, high = fit.batch_samples_range
-    return np.geomspace(max(low, 1.001 * fit.smallest_batch_samples), high, CURVE_POINTS)
+    sizes = np.unique(np.round(np.geomspace(low, high, CURVE_POINTS)))
+    return sizes[sizes > fit.smallest_batch_samples]
 
 
 def _curve(name: str, fit: Any) -> list[dict[str, Any]]:
@@ -255,7 +257,9 @@ def print_findings(found: Findings, keys: Mapping[str, Any], sheet: Sheet) -> No
     facts.append(
         (
             "learning rate",
-            f"{rates[0]:g} for all mini-batches" if len(rates) == 1 else f"tuned for each mini-batch, {rates[0]:.4g} to {rates[-1]:.4g}",
+            f"{rates[0]:g} for all mini-batches"
+            if len(rates) == 1
+            else f"tuned for each mini-batch, {rates[0]:.4g} to {rates[-1]:.4g}",
         )
     )
     for row in keys["by_learners"]:
@@ -274,9 +278,13 @@ def print_findings(found: Findings, keys: Mapping[str, Any], sheet: Sheet) -> No
                 f"batch {number(keys['next_batch_samples'])}: intervals narrower by {two_digits(keys['next_narrows_by'])}",
             )
         )
-    facts.append(("time measured", f"{seconds(keys['elapsed_s'])}, {keys['threads']} thread{'s' if keys['threads'] > 1 else ''}"))
+    facts.append(
+        ("time measured", f"{seconds(keys['elapsed_s'])}, {keys['threads']} thread{'s' if keys['threads'] > 1 else ''}")
+    )
     print_lines([*lines, "", *aligned(facts), ""])
-    print_table(_sizes(found, keys), right=("batch_samples", "rate", "runs", "updates", "law", "update_time_s", "measured", "predicted"))
+    print_table(
+        _sizes(found, keys), right=("batch_samples", "rate", "runs", "updates", "law", "update_time_s", "measured", "predicted")
+    )
     if keys["check"] is not None:
         print_lines(["", *_check_in_words(keys["check"])])
     if keys["scenario_path"] is not None:
@@ -296,7 +304,7 @@ def _sizes(found: Findings, keys: Mapping[str, Any]) -> list[dict[str, str]]:
         lost = [row["updates"] for row in here if row["outcome"] != "finished"]
         runs = [row for row in keys["converge_rows"] if row["batch_samples"] == M]
         law = ""
-        if found.fit is not None and M > found.fit.smallest_batch_samples:
+        if found.fit is not None and found.fit.smallest_batch_samples < M:
             law = number(round(found.fit.predict(M)[0].law_updates))
         rows.append(
             {
@@ -322,6 +330,7 @@ def _check_in_words(check: Mapping[str, Any]) -> list[str]:
         "not reached" if row["converge_time_s"] is None else seconds(row["converge_time_s"], like) for row in check["runs"]
     ]
     return [
-        f"check at {number(check['batch_samples'])} samples: predicted {seconds(like)} (90 % of runs between {seconds(low, like)} "
-        f"and {seconds(high, like)}), measured {', '.join(found)}: {check['inside']} of {len(found)} inside"
+        f"check at {number(check['batch_samples'])} samples: predicted {seconds(like)} (90 % of runs between "
+        f"{seconds(low, like)} and {seconds(high, like)}), measured "
+        f"{', '.join(found)}: {check['inside']} of {len(found)} inside"
     ]

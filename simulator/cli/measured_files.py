@@ -31,7 +31,7 @@ def write_scenario(folder: Path, found: Findings, record: Record, request: Reque
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", request.spec).strip("-.") or "measured"
     profiles = folder / "profiles"
     source = f"measured by learnersim measure {request.spec}, {record.head['machine']['processor']}"
-    sizes, times_s = found.compute_times()
+    sizes, _ = found.compute_times()
     model = found.model()
     assert model is not None
     table = [f"{value!r}" for value in model.compute.compute_time_s(sizes).tolist()]

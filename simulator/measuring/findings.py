@@ -61,7 +61,11 @@ def rows_of_runs(runs: Iterable[Mapping[str, Any]], targets: Sequence[float]) ->
                         "learning_rate": run["learning_rate"],
                         "updates": max(1, passage["updates"]),
                         "seen_updates": passage["seen_updates"],
-                        "outcome": "finished" if passage["reached"] else "diverged" if run["outcome"] == "diverged" else "censored",
+                        "outcome": "finished"
+                        if passage["reached"]
+                        else "diverged"
+                        if run["outcome"] == "diverged"
+                        else "censored",
                     }
                 )
     return rows
@@ -162,7 +166,7 @@ class Findings:
         return optimum, flat_range(model, limits, optimum)
 
     def converge_time_s(self, batch_samples: float, learners: int = 1) -> tuple[float, Interval] | None:
-        """Predict T_C at a batch size: the default prediction of updates times the time of an update, with its 90 % intervals."""
+        """Predict T_C at a batch size: the default prediction of updates times the time of an update; 90 % intervals."""
         model = self.model(learners)
         if model is None or self.fit is None:
             return None
@@ -227,9 +231,7 @@ def _reduce_times(times: Sequence[Mapping[str, Any]]) -> dict[int, tuple[float, 
     at = {(row["learners"], row["batch_samples"]): row["update_time_s"] for row in times}
     found: dict[int, tuple[float, float, float]] = {}
     for learners in sorted({P for P, _ in at if P > 1}):
-        gaps = [time_s - at[1, M // P] for (P, M), time_s in at.items() if P == learners and (1, M // P) in at]
+        gaps = [time_s - at[1, M // P] for (P, M), time_s in at.items() if learners == P and (1, M // P) in at]
         if gaps:
             found[learners] = (float(np.median(gaps)), float(np.min(gaps)), float(np.max(gaps)))
     return found
-
-

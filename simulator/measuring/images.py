@@ -56,7 +56,9 @@ def read_images(folder: Path) -> Labelled:
         images, labels = found[IMAGES], found[LABELS]
         if images.shape[1:] != (SIDE, SIDE):
             faults.append(
-                Fault(str(folder / IMAGES), "", f"must hold images of {SIDE} x {SIDE}, got {images.shape[1]} x {images.shape[2]}")
+                Fault(
+                    str(folder / IMAGES), "", f"must hold images of {SIDE} x {SIDE}, got {images.shape[1]} x {images.shape[2]}"
+                )
             )
         if len(images) != len(labels):
             faults.append(Fault(str(folder / LABELS), "", f"must hold {len(images)} labels, one an image, got {len(labels)}"))

@@ -37,7 +37,7 @@ class _Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeastSquares:
-    r"""Minimise f(w) = (lambda/2) \|w\|^2 with gradients lambda w + s xi/sqrt(M), xi standard normal, by SGD at a constant rate.
+    r"""Minimise f(w) = (lambda/2) \|w\|^2 by SGD at a constant rate, gradients lambda w + s xi/sqrt(M), xi standard normal.
 
     Parameters
     ----------

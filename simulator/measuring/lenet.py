@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simulator.errors import SimulatorError
-from simulator.measuring.data_sets import Labelled, Split, digits, split
+from simulator.measuring.data_sets import Labelled, digits, split
 from simulator.measuring.images import read_images
 from simulator.measuring.problems import Options, Setting, needed
 
@@ -58,20 +58,16 @@ class LeNetSize:
 
 
 LENETS: Mapping[str, LeNetSize] = {
-    "lenet-small": LeNetSize(
-        title="Small - LeNet", channels=(16, 32), hidden=100, parameters=43_158, learning_rates=(0.01,)
-    ),
+    "lenet-small": LeNetSize(title="Small - LeNet", channels=(16, 32), hidden=100, parameters=43_158, learning_rates=(0.01,)),
     "lenet-medium": LeNetSize(
         title="Medium - LeNet", channels=(32, 64), hidden=200, parameters=169_506, learning_rates=(0.01, 0.05)
     ),
     "lenet-even-odd": LeNetSize(
         title="Even/Odd - LeNet", channels=(32, 64), hidden=200, parameters=169_506, learning_rates=(0.05,), even_odd=True
     ),
-    "lenet-large": LeNetSize(
-        title="Large - LeNet", channels=(64, 128), hidden=400, parameters=671_802, learning_rates=(0.01,)
-    ),
+    "lenet-large": LeNetSize(title="Large - LeNet", channels=(64, 128), hidden=400, parameters=671_802, learning_rates=(0.01,)),
 }
-"""The MNIST rows of Table 1. The table gives parameters and layers only; these widths are the ones that give all three counts."""
+"""The MNIST rows of Table 1. The table gives parameters and layers only; these widths give all of its counts."""
 
 
 def network(size: LeNetSize) -> Module:
@@ -132,9 +128,7 @@ class _TorchLearner:
         import torch
         from torch.nn.functional import cross_entropy
 
-        chosen = torch.from_numpy(
-            self.setting.samples_rng.integers(0, len(self.training.labels), self.setting.batch_samples)
-        )
+        chosen = torch.from_numpy(self.setting.samples_rng.integers(0, len(self.training.labels), self.setting.batch_samples))
         self.optimizer.zero_grad(set_to_none=True)
         loss = cross_entropy(self.module(self.training.x[chosen]), self.training.labels[chosen])
         loss.backward()  # type: ignore[no-untyped-call]
@@ -150,7 +144,8 @@ class _TorchLearner:
         with torch.no_grad():
             for name, images in self.evaluated.items():
                 total = 0.0
-                for x, labels in zip(images.x.split(EVALUATED_AT_ONCE), images.labels.split(EVALUATED_AT_ONCE), strict=True):
+                for first in range(0, len(images.labels), EVALUATED_AT_ONCE):
+                    x, labels = (part[first : first + EVALUATED_AT_ONCE] for part in (images.x, images.labels))
                     total += float(cross_entropy(self.module(x), labels, reduction="sum"))
                 found[name] = total / len(images.labels)
         return found
@@ -164,8 +159,10 @@ class LeNetProblem:
     ----------
     size : LeNetSize
         Which.
-    data : Split
-        Images, shape (n, 32, 32).
+    training : images
+        What mini-batches are drawn from, 32 x 32.
+    evaluated : mapping of str to images
+        What each loss is taken of.
     optimizer : {"sgd", "adam"}
         Both with a light penalty on the squared weights.
     data_title : str
@@ -173,7 +170,8 @@ class LeNetProblem:
     """
 
     size: LeNetSize
-    data: Split
+    training: _Images
+    evaluated: Mapping[str, _Images]
     optimizer: str
     data_title: str
     sample_unit: str = "image"
@@ -183,12 +181,12 @@ class LeNetProblem:
     @property
     def data_set_samples(self) -> int:
         """Images that mini-batches are drawn from."""
-        return len(self.data.training)
+        return len(self.training.labels)
 
     @property
     def evaluation_samples(self) -> int:
         """Images behind both losses."""
-        return self.data.evaluation_samples
+        return sum(len(images.labels) for images in self.evaluated.values())
 
     @property
     def parameters(self) -> int:
@@ -216,7 +214,7 @@ class LeNetProblem:
 
         module = network(self.size).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast here
         with torch.no_grad():
-            for layer in module:  # type: ignore[attr-defined]  # a Sequential
+            for layer in module:
                 weight = getattr(layer, "weight", None)
                 if weight is not None:
                     reach = 1.0 / np.sqrt(weight[0].numel())
@@ -226,12 +224,9 @@ class LeNetProblem:
         kind = torch.optim.Adam if self.optimizer == "adam" else torch.optim.SGD
         return _TorchLearner(
             module=module,
-            optimizer=kind(module.parameters(), lr=setting.learning_rate, weight_decay=WEIGHT_DECAY),  # type: ignore[operator]
-            training=_Images.of(self.data.training),
-            evaluated={
-                "training": _Images.of(self.data.training_loss),
-                "cross_validation": _Images.of(self.data.cross_validation),
-            },
+            optimizer=kind(module.parameters(), lr=setting.learning_rate, weight_decay=WEIGHT_DECAY),
+            training=self.training,
+            evaluated=self.evaluated,
             setting=setting,
         )
 
@@ -264,9 +259,11 @@ def lenet_problem(name: str, options: Options) -> LeNetProblem:
         images, title = images.of(chosen), f"{options.samples:,} of {title}"
     if size.even_odd:
         images = Labelled(x=images.x, labels=images.labels % 2)
+    data = split(to_32(images), np.random.default_rng([options.seed, 0]))
     return LeNetProblem(
         size=size,
-        data=split(to_32(images), np.random.default_rng([options.seed, 0])),
+        training=_Images.of(data.training),
+        evaluated={"training": _Images.of(data.training_loss), "cross_validation": _Images.of(data.cross_validation)},
         optimizer=options.optimizer or "sgd",
         data_title=title,
     )

@@ -1,13 +1,12 @@
-"""What to measure next: batch sizes from the ends inwards, learning rates uphill, and when a batch size is known well enough."""
+"""What to measure next: batch sizes from the ends inwards, rates uphill, and when a batch size is known well enough."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 
-from simulator.calibration.measurements import MeasuredUpdates, updates_series
+from simulator.calibration.measurements import MeasuredUpdates, half_width90, updates_series
 from simulator.errors import FitError
-from simulator.uncertainty import NORMAL_95
 
 __all__ = ["enough_runs", "from_the_ends", "powers_between", "rate_to_try"]
 
@@ -121,5 +120,4 @@ def enough_runs(rows: Sequence[MeasuredUpdates], batch_samples: float, precision
         series = updates_series("so far", rows)
     except FitError:
         return False
-    error = series.relative_errors[series.batch_samples.index(batch_samples)]
-    return 0.0 < error * NORMAL_95 <= precision
+    return half_width90(series, batch_samples) <= precision

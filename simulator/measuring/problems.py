@@ -208,8 +208,7 @@ def needed(module: str, extra: str, problem: str) -> Any:
     except ImportError as error:
         distribution = {"sklearn": "scikit-learn"}.get(module.split(".")[0], module.split(".")[0])
         raise SimulatorError(
-            f"{problem} needs {distribution}, which cannot be imported ({_one_line(error)}): "
-            f"pip install 'learnersim[{extra}]'"
+            f"{problem} needs {distribution}, which cannot be imported ({_one_line(error)}): pip install 'learnersim[{extra}]'"
         ) from None
 
 

@@ -58,7 +58,9 @@ def time_learners(
     with tempfile.TemporaryDirectory() as folder:
         wanted = {
             "spec": spec,
-            "options": {key: str(value) if isinstance(value, Path) else value for key, value in dataclasses.asdict(options).items()},
+            "options": {
+                key: str(value) if isinstance(value, Path) else value for key, value in dataclasses.asdict(options).items()
+            },
             "learners": learners,
             "batch_samples": batch_samples,
             "learning_rate": learning_rate,

@@ -1,9 +1,9 @@
 """One run to convergence: updates until each loss target is first reached, at evaluations that do not dominate.
 
 The loss is looked at before the first update and then at updates that are fixed beforehand: never closer than keeps evaluating
-to half the work of training, and never farther than 1 % of the updates done. Where a target is passed between two
-looks, the update is interpolated on the straight line of the loss's logarithm and rounded up; `seen_updates` is the look before. What
-was not reached is censored: it takes more updates than were made.
+to half the work of training, and else every 1 % of the updates done. Where a target is passed between two looks, the update
+is interpolated on the straight line of the loss's logarithm and rounded up; `seen_updates` is the look before. What was not
+reached is censored: it takes more updates than were made.
 """
 
 from __future__ import annotations

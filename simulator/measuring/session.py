@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from simulator.calibration.measurements import updates_series
 from simulator.calibration.updates import fit_updates
 from simulator.errors import FitError, SimulatorError
 from simulator.measuring.findings import main_series, rows_of_runs
@@ -160,10 +161,10 @@ class Session:
                 for size in from_the_ends(self.request.batch_samples, planned=self.request.planned):
                     self._runs_at(size)
                 while self.request.planned:
-                    size = self._next_size()
-                    if size is None:
+                    following = self._next_size()
+                    if following is None:
                         break
-                    self._runs_at(size)
+                    self._runs_at(following)
         except OutOfTime:
             return False
         finally:
@@ -317,8 +318,8 @@ class Session:
         if len(done) >= MOST_SIZES:
             return None
         try:
-            fit = fit_updates(main_series(rows, self.request.targets))
-            reach = np.geomspace(max(low, fit.batch_samples_range[0]), high, 9)
+            fit = fit_updates(updates_series("so far", main_series(rows, self.request.targets)))
+            reach = np.geomspace(max(low, fit.batch_samples_range[0]), high, 9).tolist()
             following = fit.next_batch(reach, within=(low, high))
         except (FitError, ValueError):
             left = [size for size in from_the_ends(powers_between(low, high), planned=False) if size not in done]
