@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -125,10 +126,11 @@ def measure(
         record = Record(request.subject(), _versions(), path)
         say, silence = _progress(sys.stderr)
         session = Session(made, sheet, request, record, say)
-        in_time = session.measure(check=check)
-        found = findings(record, request.targets)
-        best = found.best(sheet.data_set_samples)
-        checked = session.check_runs(int(best[0].batch_samples)) if check and best is not None else []
+        with redirect_stdout(sys.stderr):  # what a problem prints is no part of the answer
+            in_time = session.measure(check=check)
+            found = findings(record, request.targets)
+            best = found.best(sheet.data_set_samples)
+            checked = session.check_runs(int(best[0].batch_samples)) if check and best is not None else []
         silence()
         _warn(record, found, request, in_time=in_time, checked=len(checked) if check else None)
         keys = answer_keys(found, record, request, sheet, checked)
@@ -334,15 +336,15 @@ def _warn(record: Record, found: Findings, request: Request, *, in_time: bool, c
 
 
 def _failures(record: Record) -> Mapping[str, int]:
-    """Count runs that diverged or failed and timings that failed, by what there is to say of them."""
+    """Count runs that diverged or failed and timings that failed, by where; the first one's message speaks for them."""
+    words: dict[str, str] = {}
     found: dict[str, int] = {}
-    kinds: Sequence[tuple[str, str]] = (("time", "timing"), ("run", "run"), ("check", "check"))
-    for kind, word in kinds:
+    for kind, word in (("time", "timing"), ("run", "run"), ("check", "check")):
         for row in record.of(kind):
             if row["outcome"] in ("diverged", "failed"):
-                where = f"{row['batch_samples']:,} samples"
+                where = f"{word} of {row['batch_samples']:,} samples"
                 where += f" on {row['learners']} learners" if row.get("learners", 1) > 1 else ""
                 where += f" at rate {row['learning_rate']:.4g}" if "learning_rate" in row else ""
-                text = f"{word} of {where} {row['outcome']}: {row['message']}"
+                text = words.setdefault(f"{where} {row['outcome']}", f"{where} {row['outcome']}: {row['message']}")
                 found[text] = found.get(text, 0) + 1
     return found

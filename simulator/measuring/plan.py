@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from simulator.calibration.measurements import MeasuredUpdates, half_width90, updates_series
 from simulator.errors import FitError
 
-__all__ = ["enough_runs", "from_the_ends", "powers_between", "rate_to_try"]
+__all__ = ["HOPELESS_RUNS", "enough_runs", "from_the_ends", "powers_between", "rate_to_try"]
 
 BEYOND = 2
 """Rates tried beyond the best one, on either side, before the climb is over: one worse rate may be bad luck."""

@@ -1,21 +1,23 @@
 """T_Update(M, P) on one machine: P processes that combine gradients through torch.distributed (gloo), each a learner.
 
 Each process is started by `python -m simulator.measuring.ranks`, finds its problem by the same name as the parent did, and
-meets the others at a file. Learner 0 writes what it measured, as JSON, on its standard output.
+meets the others at a file. Learner 0 writes what it measured on its standard output, a line of JSON for each batch size.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import os
+import selectors
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -25,22 +27,29 @@ from simulator.measuring.timing import Timing, pinned_threads, time_updates
 
 __all__ = ["time_learners"]
 
-LONGEST_S = 600.0
-"""Learners that take longer to be timed are ended."""
+LONGEST_S = 300.0
+"""Learners that wait longer for each other are ended."""
 
 
 def time_learners(
-    spec: str, options: Options, *, learners: int, batch_samples: int, learning_rate: float, threads: int, seed: int
-) -> Timing:
-    """Time the updates of P learners that share a mini-batch evenly.
+    spec: str,
+    options: Options,
+    *,
+    learners: int,
+    batch_sizes: Sequence[int],
+    learning_rate: float,
+    threads: int,
+    seed: int,
+) -> Iterator[tuple[int, Timing]]:
+    """Time the updates of P learners that share mini-batches evenly; each size is yielded as it is done.
 
     Parameters
     ----------
     spec, options
         The problem, as for `find_problem`.
     learners : int
-        P, >= 2; a divisor of `batch_samples`.
-    batch_samples : int
+        P, >= 2; a divisor of every batch size.
+    batch_sizes : sequence of int
         M, all learners, samples.
     learning_rate : float
         Step size.
@@ -52,56 +61,76 @@ def time_learners(
     Raises
     ------
     SimulatorError
-        If a learner fails: its message, in one line.
+        If a learner fails: its message, in one line. The first size that was not yielded is the one it failed at.
     """
     needed("torch", "torch", f"{spec} on {learners} learners")
     with tempfile.TemporaryDirectory() as folder:
+        options_as_text = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(options).items()}
         wanted = {
             "spec": spec,
-            "options": {
-                key: str(value) if isinstance(value, Path) else value for key, value in dataclasses.asdict(options).items()
-            },
+            "options": options_as_text,
             "learners": learners,
-            "batch_samples": batch_samples,
+            "batch_sizes": list(batch_sizes),
             "learning_rate": learning_rate,
             "threads": threads,
             "seed": seed,
             "meeting": str(Path(folder) / "meeting"),
         }
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path.cwd()), *filter(None, sys.path)])}
-        processes = [
-            subprocess.Popen(
-                [sys.executable, "-m", "simulator.measuring.ranks", json.dumps({**wanted, "rank": rank})],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                stdin=subprocess.DEVNULL,
-                text=True,
-                env=environment,
-            )
-            for rank in range(learners)
-        ]
-        return _collected(processes, f"{spec} on {learners} learners")
+        processes = []
+        try:
+            for rank in range(learners):
+                errors = (Path(folder) / f"errors-{rank}").open("w+", encoding="utf-8")
+                processes.append(
+                    subprocess.Popen(
+                        [sys.executable, "-m", "simulator.measuring.ranks", json.dumps({**wanted, "rank": rank})],
+                        stdout=subprocess.PIPE if rank == 0 else subprocess.DEVNULL,
+                        stderr=errors,
+                        stdin=subprocess.DEVNULL,
+                        text=True,
+                        env=environment,
+                    )
+                )
+                errors.close()
+            yield from _collected(processes, Path(folder), f"{spec} on {learners} learners")
+        finally:
+            for process in processes:
+                if process.poll() is None:
+                    process.kill()
+                process.wait()
+                if process.stdout is not None:
+                    process.stdout.close()
 
 
-def _collected(processes: Sequence[subprocess.Popen[str]], what: str) -> Timing:
-    """Wait for all learners; the first that fails ends the others, who would wait for it."""
-    said: list[tuple[str, str]] = []
-    try:
-        for process in processes:
-            try:
-                said.append(process.communicate(timeout=LONGEST_S))
-            except subprocess.TimeoutExpired:
-                raise SimulatorError(f"{what}: not timed within {LONGEST_S:g} s") from None
-            if process.returncode != 0:
-                lines = [line for line in said[-1][1].splitlines() if line.strip()] or ["it ended without a word"]
-                raise SimulatorError(f"{what}: {' '.join(lines[-1].split())[:400]}")
-    finally:
-        for process in processes:
-            if process.poll() is None:
-                process.kill()
-            with contextlib.suppress(ValueError):
-                process.communicate()
-    return Timing(**json.loads(said[0][0].splitlines()[-1]))
+def _collected(processes: Sequence[subprocess.Popen[str]], folder: Path, what: str) -> Iterator[tuple[int, Timing]]:
+    """Yield what learner 0 says, line by line; a learner that fails ends it, since the others wait for it."""
+    first = processes[0].stdout
+    assert first is not None
+    with selectors.DefaultSelector() as ready:
+        ready.register(first, selectors.EVENT_READ)
+        waited_s = 0.0
+        while True:
+            if ready.select(timeout=0.2):
+                line = first.readline()
+                if not line:
+                    break
+                waited_s = 0.0
+                said = json.loads(line)
+                yield said.pop("batch_samples"), Timing(**said)
+                continue
+            waited_s += 0.2
+            if any(process.poll() not in (None, 0) for process in processes):
+                break
+            if waited_s > LONGEST_S:
+                raise SimulatorError(f"{what}: nothing for {LONGEST_S:g} s")
+    for process in processes[:1]:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=5.0)
+    failed = [rank for rank, process in enumerate(processes) if process.poll() not in (None, 0)]
+    if failed:
+        lines = (folder / f"errors-{failed[-1]}").read_text(encoding="utf-8").splitlines()
+        last = next((line for line in reversed(lines) if line.strip()), "it ended without a word")
+        raise SimulatorError(f"{what}: {' '.join(last.split())[:400]}")
 
 
 class _Averages:
@@ -128,16 +157,16 @@ class _Averages:
         return int(tensor.item())
 
 
-def _measured(wanted: dict[str, Any]) -> Timing:
+def _measure(wanted: dict[str, Any], say: TextIO) -> None:
+    """Time every batch size with the other learners; learner 0 says a line for each."""
     import datetime
 
     import torch
     import torch.distributed as distributed
 
     options = wanted["options"]
-    problem = find_problem(
-        wanted["spec"], Options(**{**options, "data_dir": Path(options["data_dir"]) if options["data_dir"] else None})
-    )
+    folder = Path(options["data_dir"]) if options["data_dir"] else None
+    problem = find_problem(wanted["spec"], Options(**{**options, "data_dir": folder}))
     rank, learners = wanted["rank"], wanted["learners"]
     distributed.init_process_group(
         "gloo",
@@ -147,32 +176,36 @@ def _measured(wanted: dict[str, Any]) -> Timing:
         timeout=datetime.timedelta(seconds=LONGEST_S),
     )
     averages = _Averages(distributed, torch, learners)
-    setting = Setting(
-        batch_samples=wanted["batch_samples"] // learners,
-        learning_rate=wanted["learning_rate"],
-        weights_rng=np.random.default_rng([wanted["seed"], 1]),
-        samples_rng=np.random.default_rng([wanted["seed"], 2, rank]),
-        combine=averages,
-    )
     with pinned_threads(wanted["threads"]):
-        timing = time_updates(lambda: problem.build(setting), agreed=averages.largest)
-    if not averages.calls:
-        raise ValueError("update() never called setting.combine: its learners do not exchange gradients")
+        for size in wanted["batch_sizes"]:
+            setting = Setting(
+                batch_samples=size // learners,
+                learning_rate=wanted["learning_rate"],
+                weights_rng=np.random.default_rng([wanted["seed"], 5, 1]),
+                samples_rng=np.random.default_rng([wanted["seed"], 5, 2, size, rank]),
+                combine=averages,
+            )
+            averages.calls = 0
+            timing = time_updates(partial(problem.build, setting), agreed=averages.largest)
+            if not averages.calls:
+                raise SimulatorError("update() never called setting.combine: its learners do not exchange gradients")
+            if rank == 0:
+                say.write(json.dumps({"batch_samples": size, **asdict(timing)}) + "\n")
+                say.flush()
     distributed.barrier()
     distributed.destroy_process_group()
-    return timing
 
 
 def main() -> int:
     """Be one learner."""
-    wanted = json.loads(sys.argv[1])
+    say = sys.stdout
     try:
-        timing = _measured(wanted)
+        with contextlib.redirect_stdout(sys.stderr):  # what the problem prints is not ours
+            _measure(json.loads(sys.argv[1]), say)
     except Exception as error:
         sys.stderr.write(f"{error if isinstance(error, SimulatorError) else cause(error)}\n")
-        return 1
-    if wanted["rank"] == 0:
-        sys.stdout.write(json.dumps(dataclasses.asdict(timing)) + "\n")
+        sys.stderr.flush()
+        os._exit(1)  # without waiting for the others, who wait for this one
     return 0
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from simulator.errors import SimulatorError
 from simulator.measuring.problems import LOSSES, Learner, cause
 from simulator.messages import shown
 
@@ -168,7 +169,7 @@ def _bad(losses: Mapping[str, float], first: Mapping[str, float] | None, updates
 def _losses(learner: Learner) -> dict[str, float]:
     found = {str(name): float(value) for name, value in learner.losses().items()}
     if "training" not in found or not set(found) <= set(LOSSES):
-        raise ValueError(f"losses() must return training and may return cross_validation, got {shown(sorted(found))}")
+        raise SimulatorError(f"losses() must return training and may return cross_validation, got {shown(sorted(found))}")
     return found
 
 
@@ -217,8 +218,8 @@ def run_to_targets(
             for loss, value in losses.items():
                 above = [target for target in targets.get(loss, ()) if target >= value]
                 if above:
-                    raise ValueError(
-                        f"a target must lie below the loss before the first update, {value:.4g} ({loss}), got {max(above):g}"
+                    raise SimulatorError(
+                        f"a target must lie below the loss before the first update, got {max(above):g} for the {loss} loss"
                     )
             watch = _Watch(targets, losses)
         while watch is not None and updates < limit_updates:
@@ -244,7 +245,7 @@ def run_to_targets(
             if outcome == "censored":
                 message = f"not reached in {updates} updates"
     except Exception as error:
-        outcome, message = "failed", cause(error)
+        outcome, message = "failed", str(error) if isinstance(error, SimulatorError) else cause(error)
     return Run(
         outcome=outcome,  # type: ignore[arg-type]  # one of the words above
         message=message,

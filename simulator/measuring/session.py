@@ -18,11 +18,11 @@ from simulator.calibration.measurements import updates_series
 from simulator.calibration.updates import fit_updates
 from simulator.errors import FitError, SimulatorError
 from simulator.measuring.findings import main_series, rows_of_runs
-from simulator.measuring.plan import enough_runs, from_the_ends, powers_between, rate_to_try
-from simulator.measuring.problems import Options, Problem, Setting, Sheet
+from simulator.measuring.plan import HOPELESS_RUNS, enough_runs, from_the_ends, powers_between, rate_to_try
+from simulator.measuring.problems import Options, Problem, Setting, Sheet, cause
 from simulator.measuring.record import Record
 from simulator.measuring.runs import run_to_targets
-from simulator.measuring.timing import pinned_threads, time_updates
+from simulator.measuring.timing import Timing, pinned_threads, time_updates
 
 __all__ = ["Progress", "Request", "Session"]
 
@@ -111,6 +111,10 @@ class Progress:
     budget_s: float
 
 
+def _time_key(batch_samples: int, learners: int) -> str:
+    return f"time/M={batch_samples},P={learners}"
+
+
 class OutOfTime(Exception):
     """The budget has ended."""
 
@@ -194,42 +198,61 @@ class Session:
 
     def _time_all(self) -> None:
         sizes = powers_between(min(self.request.batch_samples), max(self.request.batch_samples))
-        for size in sorted({*sizes, *self.request.batch_samples}):
-            for learners in self.request.learners:
-                if size % learners == 0:
-                    self.time_update(size, learners)
+        sizes = tuple(sorted({*sizes, *self.request.batch_samples}))
+        for size in sizes:
+            self._time_alone(size)
+        for learners in self.request.learners:
+            if learners > 1:
+                self._time_together(learners, [size for size in sizes if size % learners == 0])
 
-    def time_update(self, batch_samples: int, learners: int = 1) -> dict[str, Any]:
-        """Return the timing of an update, measured now unless it is in the record."""
-        key = f"time/M={batch_samples},P={learners}"
-        found = self.record.get(key)
-        if found is not None:
-            return found
-        self._start(f"timing updates of {batch_samples:,} samples on {learners} learner{'s' if learners > 1 else ''}")
-        rate = min(self.request.learning_rates)
-        about = {"batch_samples": batch_samples, "learners": learners, "threads": self.request.threads}
+    def _timed(self, batch_samples: int, learners: int, found: Timing | Exception, elapsed_s: float) -> None:
+        """Keep a timing, or why there is none."""
+        row: dict[str, Any] = {"batch_samples": batch_samples, "learners": learners, "threads": self.request.threads}
+        if isinstance(found, Exception):
+            message = str(found) if isinstance(found, SimulatorError) else cause(found)
+            row |= {"outcome": "failed", "message": message}
+        else:
+            row |= {"outcome": "finished", "message": "", **asdict(found)}
+        self.record.add(_time_key(batch_samples, learners), {**row, "elapsed_s": elapsed_s})
+
+    def _time_alone(self, batch_samples: int) -> None:
+        if self.record.get(_time_key(batch_samples, 1)) is not None:
+            return
+        self._start(f"timing updates of {batch_samples:,} samples")
+        start_s = time.monotonic()
+        setting = self._setting(batch_samples, min(self.request.learning_rates), seeds=(5,))
+        found: Timing | Exception
         try:
-            if learners == 1:
-                setting = self._setting(batch_samples, rate, seeds=(5,))
-                timing = time_updates(lambda: self.problem.build(setting))
-            else:
-                from simulator.measuring.ranks import time_learners
+            found = time_updates(lambda: self.problem.build(setting))
+        except Exception as error:
+            found = error
+        self._timed(batch_samples, 1, found, time.monotonic() - start_s)
 
-                timing = time_learners(
+    def _time_together(self, learners: int, sizes: Sequence[int]) -> None:
+        """Time updates of several learners; where one fails, the others start anew with the next batch size."""
+        from simulator.measuring.ranks import time_learners
+
+        left = [size for size in sizes if self.record.get(_time_key(size, learners)) is None]
+        while left:
+            self._start(f"timing updates of {left[0]:,} to {left[-1]:,} samples on {learners} learners")
+            start_s = time.monotonic()
+            try:
+                for size, timing in time_learners(
                     self.request.spec,
                     self.request.options,
                     learners=learners,
-                    batch_samples=batch_samples,
-                    learning_rate=rate,
+                    batch_sizes=left,
+                    learning_rate=min(self.request.learning_rates),
                     threads=self.request.threads,
                     seed=self.request.seed,
-                )
-        except Exception as error:
-            from simulator.measuring.problems import cause
-
-            message = str(error) if isinstance(error, SimulatorError) else cause(error)
-            return self.record.add(key, {**about, "outcome": "failed", "message": message})
-        return self.record.add(key, {**about, "outcome": "finished", "message": "", **asdict(timing)})
+                ):
+                    self._timed(size, learners, timing, time.monotonic() - start_s)
+                    left = left[1:]
+                    start_s = time.monotonic()
+                    self._start(f"timing updates on {learners} learners, {size:,} samples done")
+            except SimulatorError as error:
+                self._timed(left[0], learners, error, time.monotonic() - start_s)
+                left = left[1:]
 
     def _setting(self, batch_samples: int, rate: float, seeds: Sequence[int]) -> Setting:
         """Two generators of their own for a run."""
@@ -265,12 +288,18 @@ class Session:
 
     def _runs_at(self, batch_samples: int) -> None:
         """Run a batch size to convergence until it is known well enough."""
+        self._time_alone(batch_samples)
         rate = self._rate(batch_samples)
+        failed = 0
         for number in range(self.request.runs):
             rows = rows_of_runs(self.runs, self.request.targets)
             if enough_runs(main_series(rows, self.request.targets), batch_samples, self.request.precision):
                 return
-            self.runs.append(self._run("run", batch_samples, rate, number, self.request.max_updates))
+            row = self._run("run", batch_samples, rate, number, self.request.max_updates)
+            self.runs.append(row)
+            failed += row["outcome"] == "failed"
+            if failed >= HOPELESS_RUNS:
+                return
 
     def _rate(self, batch_samples: int) -> float:
         """Return the learning rate of a batch size: the one given, or the fastest of the grid by climbing on pilot runs."""
@@ -319,6 +348,11 @@ class Session:
             return None
         try:
             fit = fit_updates(updates_series("so far", main_series(rows, self.request.targets)))
+            if fit.unusable:  # how small a batch size may be is asked before anything else
+                gap = fit.smallest_batch_samples, fit.batch_samples_range[0]
+                middle = 2 ** round(math.log2(gap[0] * gap[1]) / 2.0)
+                if gap[0] < middle < gap[1] and middle not in done:
+                    return middle
             reach = np.geomspace(max(low, fit.batch_samples_range[0]), high, 9).tolist()
             following = fit.next_batch(reach, within=(low, high))
         except (FitError, ValueError):
