@@ -133,13 +133,15 @@ def updates_series(name: str, rows: Iterable[MeasuredUpdates]) -> UpdatesSeries:
         If there are fewer than two batch sizes with a finished run.
     """
     by_size: dict[float, list[MeasuredUpdates]] = {}
-    censored: dict[float, list[CensoredRuns]] = {}
+    cut: dict[tuple[float, float], int] = {}
     for row in rows:
         if row.censored:
-            runs = CensoredRuns(batch_samples=row.batch_samples, at_least_updates=row.updates, runs=row.runs or 1)
-            censored.setdefault(row.batch_samples, []).append(runs)
+            cut[row.batch_samples, row.updates] = cut.get((row.batch_samples, row.updates), 0) + (row.runs or 1)
         else:
             by_size.setdefault(row.batch_samples, []).append(row)
+    censored: dict[float, list[CensoredRuns]] = {}
+    for (size, limit), count in sorted(cut.items()):
+        censored.setdefault(size, []).append(CensoredRuns(batch_samples=size, at_least_updates=limit, runs=count))
     sizes = sorted(by_size)
     if len(sizes) < 2:
         found = f"one, {sizes[0]:g}, measured {len(by_size[sizes[0]])} times" if sizes else "none"
