@@ -142,7 +142,8 @@ def plot_updates_fit(points: pd.DataFrame, curve: pd.DataFrame, ax: Axes | None 
     Parameters
     ----------
     points : DataFrame
-        batch_samples, updates and relative_error (standard error of the mean, relative) of one series.
+        batch_samples, updates and relative_error (standard error of the mean, relative) of one series; where it has `reached`
+        and that is False, no run reached the target in these updates.
     curve : DataFrame
         batch_samples, updates, law_updates, lo90, hi90, mean_lo90, mean_hi90 on a grid.
     ax : Axes, optional
@@ -156,6 +157,19 @@ def plot_updates_fit(points: pd.DataFrame, curve: pd.DataFrame, ax: Axes | None 
     ax.fill_between(M, curve["mean_lo90"], curve["mean_hi90"], color=color, alpha=0.22, lw=0, label="90 % for the mean")
     ax.plot(M, curve["law_updates"], color="C7", lw=1.0, ls="--", label="law alone")
     ax.plot(M, curve["updates"], color=color, label="prediction")
+    lost = points["reached"].astype(str).str.lower() == "false" if "reached" in points else points["updates"] < 0
+    points, unreached = points[~lost], points[lost]
+    if len(unreached):
+        ax.plot(
+            unreached["batch_samples"],
+            unreached["updates"],
+            color="C3",
+            marker="^",
+            mfc="none",
+            ms=8,
+            ls="none",
+            label="not reached by then",
+        )
     ax.errorbar(
         points["batch_samples"],
         points["updates"],

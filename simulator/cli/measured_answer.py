@@ -22,7 +22,7 @@ def answer_keys(
     found: Findings, record: Record, request: Request, sheet: Sheet, checked: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
     """Return the keys of the JSON object."""
-    from simulator.cli.fit import model_keys
+    from simulator.cli.fit import model_keys, unreached_keys
 
     fit = found.fit
     best = found.best(sheet.data_set_samples)
@@ -47,10 +47,7 @@ def answer_keys(
                 "rms_relative": one.best.rms_relative,
                 "mean_abs_error": mean_abs_errors(one),
                 "batch_samples_range": list(one.batch_samples_range),
-                "unreached": [
-                    {"batch_samples": runs.batch_samples, "at_least_updates": runs.at_least_updates, "runs": runs.runs}
-                    for runs in one.series.unreached
-                ],
+                "unreached": unreached_keys(one),
             }
             for name, one in found.fits.items()
         ],
@@ -175,6 +172,8 @@ def _check(found: Findings, checked: Sequence[Mapping[str, Any]], request: Reque
 
 def tables(found: Findings, request: Request, sheet: Sheet) -> dict[str, Sequence[dict[str, Any]]]:
     """Return the tables by file name: updates.csv without times in it, so that the same seed gives the same bytes."""
+    from simulator.cli.fit import points_of
+
     made: dict[str, Sequence[dict[str, Any]]] = {}
     if found.updates:
         made["updates.csv"] = found.updates
@@ -183,7 +182,7 @@ def tables(found: Findings, request: Request, sheet: Sheet) -> dict[str, Sequenc
     curves = [row for name, fit in found.fits.items() for row in _curve(name, fit)]
     if curves:
         made["curve.csv"] = curves
-        made["points.csv"] = [row for name, fit in found.fits.items() for row in _points(name, fit)]
+        made["points.csv"] = [row for name, fit in found.fits.items() for row in points_of(name, fit)]
     if found.fit is not None and found.model() is not None:
         rows = []
         for M in _grid(found.fit):
@@ -207,29 +206,9 @@ def _curve(name: str, fit: Any) -> list[dict[str, Any]]:
     return [{"series": name, **as_keys(prediction)} for prediction in fit.predict(_grid(fit))]
 
 
-def _points(name: str, fit: Any) -> list[dict[str, Any]]:
-    series = fit.series
-    reached = [
-        {"series": name, "batch_samples": M, "updates": N, "runs": runs, "relative_error": error, "reached": True}
-        for M, N, runs, error in zip(series.batch_samples, series.updates, series.runs, series.relative_errors, strict=True)
-    ]
-    lost = {runs.batch_samples: runs for runs in series.unreached}
-    return reached + [
-        {
-            "series": name,
-            "batch_samples": M,
-            "updates": runs.at_least_updates,
-            "runs": sum(one.runs for one in series.unreached if one.batch_samples == M),
-            "relative_error": 0.0,
-            "reached": False,
-        }
-        for M, runs in lost.items()
-    ]
-
-
 def print_findings(found: Findings, keys: Mapping[str, Any], sheet: Sheet) -> None:
     """Say what was found: cautions, the best mini-batch, the law, every batch size, what to measure next."""
-    from simulator.cli.fit import law_in_numbers, two_digits
+    from simulator.cli.fit_text import law_in_numbers, two_digits
     from simulator.cli.output import print_lines, print_table
     from simulator.cli.words import BOUND_WORDS, aligned, number, seconds
 

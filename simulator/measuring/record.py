@@ -65,7 +65,7 @@ class Record:
     Raises
     ------
     SimulatorError
-        If the file holds another measurement, or cannot be read or written.
+        If the file holds another measurement, or that of another machine, or cannot be read or written.
     """
 
     def __init__(self, subject: Mapping[str, Any], versions: Mapping[str, Any], path: Path | None = None) -> None:
@@ -100,6 +100,12 @@ class Record:
             differing = [key for key in ours if not isinstance(theirs, dict) or theirs.get(key) != ours[key]]
             raise SimulatorError(
                 f"{path}: holds another measurement (other {', '.join(differing) or 'subject'}); use --force or another folder"
+            )
+        here, there = self.head["machine"], found[0].get("machine") or {}
+        if (there.get("processor"), there.get("cores")) != (here["processor"], here["cores"]):
+            raise SimulatorError(
+                f"{path}: was measured on another machine ({there.get('processor')}, {there.get('cores')} cores): its times "
+                "would not belong together; use --force or another folder"
             )
         self.head = found[0]
         for number, row in enumerate(found[1:], 2):

@@ -350,7 +350,7 @@ class Session:
             fit = fit_updates(updates_series("so far", main_series(rows, self.request.targets)))
             if fit.unusable:  # how small a batch size may be is asked before anything else
                 gap = fit.smallest_batch_samples, fit.batch_samples_range[0]
-                middle = 2 ** round(math.log2(gap[0] * gap[1]) / 2.0)
+                middle = int(2 ** round(math.log2(gap[0] * gap[1]) / 2.0))
                 if gap[0] < middle < gap[1] and middle not in done:
                     return middle
             reach = np.geomspace(max(low, fit.batch_samples_range[0]), high, 9).tolist()

@@ -298,7 +298,8 @@ def test_a_problem_that_says_nothing_is_told_what_is_missing(mine: Path) -> None
     assert found.lines == [
         "--targets is needed: my_measured:Bare does not say its targets",
         "--learning-rates is needed: my_measured:Bare does not say its learning_rates",
-        "--batch-samples, or --min-batch-samples and --max-batch-samples, is needed: my_measured:Bare does not say its batch_samples",
+        "--batch-samples, or --min-batch-samples and --max-batch-samples, is needed: my_measured:Bare does not say its "
+        "batch_samples",
     ]
 
 
@@ -306,7 +307,7 @@ def test_planning_begins_at_the_ends_and_finds_the_smallest_usable_batch_size(tm
     out = tmp_path / "out"
     found = measured("least-squares", "--out", out, "--json")
     assert found.status == 0, found.err
-    order = list(dict.fromkeys(row["batch_samples"] for row in lines(out)[1:] if str(row["key"]).startswith("run/")))
+    order = list(dict.fromkeys(int(str(row["batch_samples"])) for row in lines(out)[1:] if str(row["key"]).startswith("run/")))
     assert order[:3] == [1024, 1, 32]
     # F/eps = 0.02 * 0.25 * 2000 / (2 * 1.98) = 2.525: no run reaches the target at 2, and those at 4 do
     assert found.answer["smallest_batch_samples"] == 4.0
