@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from simulator.measuring.record import Record
     from simulator.measuring.session import Progress, Request
 
-__all__ = ["measure"]
+__all__ = ["measure", "progress_on"]
 
 NO_OUTPUT = OutputFlags()
 LARGEST_BATCH = 10**9
@@ -122,9 +122,10 @@ def measure(
         out = Output.prepared("measure", output, title=problem, seed=request.seed, inputs=request.subject(), figures=figures)
         path = None if out.folder is None else out.folder / FILE_NAME
         if path is not None and output.force:
-            path.unlink(missing_ok=True)
+            for old in (path, path.with_name("scenario.toml")):
+                old.unlink(missing_ok=True)
         record = Record(request.subject(), _versions(), path)
-        say, silence = _progress(sys.stderr)
+        say, silence = progress_on(sys.stderr)
         session = Session(made, sheet, request, record, say)
         with redirect_stdout(sys.stderr):  # what a problem prints is no part of the answer
             in_time = session.measure(check=check)
@@ -134,7 +135,7 @@ def measure(
         silence()
         _warn(record, found, request, in_time=in_time, checked=len(checked) if check else None)
         keys = answer_keys(found, record, request, sheet, checked)
-        if out.folder is not None and found.fit is not None and best is not None:
+        if out.folder is not None and best is not None:
             from simulator.cli.measured_files import write_scenario
 
             keys["scenario_path"] = str(write_scenario(out.folder, found, record, request, sheet))
@@ -288,7 +289,7 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _progress(stream: Any) -> tuple[Callable[[Progress], None], Callable[[], None]]:
+def progress_on(stream: Any) -> tuple[Callable[[Progress], None], Callable[[], None]]:
     """Return what draws progress on a stream, and what ends it: one line on a terminal, else a line now and then."""
     from simulator.cli.words import seconds
 

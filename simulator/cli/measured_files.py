@@ -55,7 +55,7 @@ def write_scenario(folder: Path, found: Findings, record: Record, request: Reque
             f'source = "{safe(source)}"',
         ],
     )
-    memory = record.head["machine"].get("memory_bytes") or 1
+    memory = record.head["machine"]["memory_bytes"]
     written(
         profiles / "accelerators" / f"{MACHINE}.toml",
         "\n".join(

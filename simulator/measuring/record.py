@@ -43,11 +43,12 @@ def _processor() -> str:
     return names[0] if names and names[0] else platform.processor() or platform.machine() or "unknown"
 
 
-def _memory_bytes() -> int | None:
+def _memory_bytes() -> int:
+    """Memory of the machine; SimulatorError where the system does not tell (it does on Linux and macOS)."""
     try:
         return int(os.sysconf("SC_PAGE_SIZE")) * int(os.sysconf("SC_PHYS_PAGES"))
     except (AttributeError, ValueError, OSError):
-        return None
+        raise SimulatorError("this system does not tell how much memory it has: measure on Linux or macOS") from None
 
 
 class Record:

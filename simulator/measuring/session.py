@@ -22,7 +22,7 @@ from simulator.measuring.plan import HOPELESS_RUNS, enough_runs, from_the_ends, 
 from simulator.measuring.problems import Options, Problem, Setting, Sheet, cause
 from simulator.measuring.record import Record
 from simulator.measuring.runs import run_to_targets
-from simulator.measuring.timing import Timing, pinned_threads, time_updates
+from simulator.measuring.timing import Clock, Timing, pinned_threads, time_updates
 
 __all__ = ["Progress", "Request", "Session"]
 
@@ -132,11 +132,20 @@ class Session:
         Holds what was measured before, takes what is measured now.
     say : callable
         Is told the progress.
+    clock : callable
+        What updates of one learner are timed by; wall time by default.
     """
 
     def __init__(
-        self, problem: Problem, sheet: Sheet, request: Request, record: Record, say: Callable[[Progress], None] = lambda _: None
+        self,
+        problem: Problem,
+        sheet: Sheet,
+        request: Request,
+        record: Record,
+        say: Callable[[Progress], None] = lambda _: None,
+        clock: Clock = time.perf_counter,
     ) -> None:
+        self.clock = clock
         self.problem, self.sheet, self.request, self.record, self.say = problem, sheet, request, record, say
         self.before_s = record.elapsed_s
         self.begun_s = time.monotonic()
@@ -223,7 +232,7 @@ class Session:
         setting = self._setting(batch_samples, min(self.request.learning_rates), seeds=(5,))
         found: Timing | Exception
         try:
-            found = time_updates(lambda: self.problem.build(setting))
+            found = time_updates(lambda: self.problem.build(setting), clock=self.clock)
         except Exception as error:
             found = error
         self._timed(batch_samples, 1, found, time.monotonic() - start_s)
@@ -278,6 +287,7 @@ class Session:
             evaluation_samples=self.sheet.evaluation_samples,
             limit_updates=limit_updates,
             deadline_s=self.begun_s + self.budget_s - self.before_s,
+            clock=self.clock,
         )
         row = asdict(run)
         about = {"batch_samples": batch_samples, "learning_rate": rate, "run": number, "limit_updates": limit_updates}

@@ -11,7 +11,10 @@ import numpy as np
 
 from simulator.measuring.problems import Learner, needed
 
-__all__ = ["Timing", "pinned_threads", "time_updates"]
+__all__ = ["Clock", "Timing", "pinned_threads", "time_updates"]
+
+Clock = Callable[[], float]
+"""Seconds since some moment, as `time.perf_counter`."""
 
 REPEATS = 15
 BLOCK_S = 0.02
@@ -67,7 +70,12 @@ def pinned_threads(threads: int) -> Iterator[None]:
             torch.set_num_threads(before)
 
 
-def time_updates(build: Callable[[], Learner], *, agreed: Callable[[int], int] = lambda count: count) -> Timing:
+def time_updates(
+    build: Callable[[], Learner],
+    *,
+    agreed: Callable[[int], int] = lambda count: count,
+    clock: Clock = time.perf_counter,
+) -> Timing:
     """Time the updates of a fresh learner.
 
     Parameters
@@ -76,6 +84,8 @@ def time_updates(build: Callable[[], Learner], *, agreed: Callable[[int], int] =
         Makes the learner.
     agreed : callable
         Turns a number of updates into the one that all learners make, since each waits for the others in every update.
+    clock : callable
+        What updates are timed by.
 
     Returns
     -------
@@ -86,10 +96,10 @@ def time_updates(build: Callable[[], Learner], *, agreed: Callable[[int], int] =
     learner = build()
 
     def block_s(updates: int) -> float:
-        start_s = time.perf_counter()
+        start_s = clock()
         for _ in range(updates):
             learner.update()
-        return (time.perf_counter() - start_s) / updates
+        return (clock() - start_s) / updates
 
     warm_up = FEWEST_REPEATS
     each_s = block_s(warm_up)
