@@ -95,7 +95,7 @@ def measure(
     from simulator.cli.measured_answer import answer_keys, print_findings, tables
     from simulator.cli.output import Output, collected_warnings, request_errors
     from simulator.measuring.findings import findings
-    from simulator.measuring.problems import Options, Sheet, find_problem
+    from simulator.measuring.problems import Options, Sheet, find_problem, needed
     from simulator.measuring.record import FILE_NAME, Record
     from simulator.measuring.session import Session
 
@@ -119,6 +119,8 @@ def measure(
             learners=learners,
             seed=seed,
         )
+        if max(request.learners) > 1:
+            needed("torch", "torch", f"--learners {learners}")
         out = Output.prepared("measure", output, title=problem, seed=request.seed, inputs=request.subject(), figures=figures)
         path = None if out.folder is None else out.folder / FILE_NAME
         if path is not None and output.force:

@@ -116,9 +116,7 @@ def converge_rows(found: Findings, record: Record, request: Request, kind: str) 
         for passage in run["passages"]:
             if (passage["loss"], passage["target"], passage["reached"]) == ("training", request.targets[-1], True):
                 M = run["batch_samples"]
-                predicted = None
-                if found.fit is not None and found.fit.smallest_batch_samples < M:
-                    predicted = found.converge_time_s(M)
+                predicted = found.converge_time_s(M)
                 rows.append(
                     {
                         "batch_samples": M,
@@ -187,10 +185,11 @@ def tables(found: Findings, request: Request, sheet: Sheet) -> dict[str, Sequenc
         rows = []
         for M in _grid(found.fit):
             predicted = found.converge_time_s(float(M))
-            assert predicted is not None
-            low, high = predicted[1].one_run
-            rows.append({"batch_samples": float(M), "converge_time_s": predicted[0], "lo90": low, "hi90": high})
-        made["converge.csv"] = rows
+            if predicted is not None:
+                low, high = predicted[1].one_run
+                rows.append({"batch_samples": float(M), "converge_time_s": predicted[0], "lo90": low, "hi90": high})
+        if rows:
+            made["converge.csv"] = rows
     return made
 
 

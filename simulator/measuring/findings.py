@@ -11,7 +11,7 @@ import numpy as np
 from simulator.calibration.measurements import MeasuredUpdates, updates_series
 from simulator.calibration.update_times import tabulated_compute
 from simulator.calibration.updates import UpdatesFit, fit_updates
-from simulator.errors import FitError
+from simulator.errors import FitError, InfeasibleError
 from simulator.limits import Limits
 from simulator.measuring.problems import LOSSES
 from simulator.measuring.record import Record
@@ -162,13 +162,19 @@ class Findings:
         if model is None:
             return None
         limits = self.limits(data_set_samples)
-        optimum = best_batch(model, limits, learners)
+        try:
+            optimum = best_batch(model, limits, learners)
+        except InfeasibleError:  # no mini-batch was both timed and run
+            return None
         return optimum, flat_range(model, limits, optimum)
 
     def converge_time_s(self, batch_samples: float, learners: int = 1) -> tuple[float, Interval] | None:
-        """Predict T_C at a batch size: the default prediction of updates times the time of an update; 90 % intervals."""
+        """Predict T_C at a batch size, with 90 % intervals; None where nothing was timed, or the target is not reached."""
         model = self.model(learners)
         if model is None or self.fit is None:
+            return None
+        lowest, highest = model.local_samples_range
+        if not (lowest <= batch_samples / learners <= highest and batch_samples > self.fit.smallest_batch_samples):
             return None
         (updates,) = self.fit.predict(batch_samples)
         T = updates.updates * float(model.update_time_s(batch_samples, learners))

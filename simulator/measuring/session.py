@@ -211,8 +211,8 @@ class Session:
         for size in sizes:
             self._time_alone(size)
         for learners in self.request.learners:
-            if learners > 1:
-                self._time_together(learners, [size for size in sizes if size % learners == 0])
+            if learners > 1:  # mini-batches whose share was timed on one learner
+                self._time_together(learners, [learners * size for size in sizes if learners * size <= sizes[-1]])
 
     def _timed(self, batch_samples: int, learners: int, found: Timing | Exception, elapsed_s: float) -> None:
         """Keep a timing, or why there is none."""

@@ -368,6 +368,9 @@ def test_a_missing_library_is_said_before_anything_is_measured(monkeypatch: pyte
     assert "lenet-small needs torch, which cannot be imported" in found.err
     assert "pip install 'learnersim[torch]'" in found.err
     assert not (tmp_path / "out").exists()
+    found = measured("least-squares", "--learners", "1,2", "--out", tmp_path / "out")
+    assert (found.status, found.out) == (1, "")
+    assert "--learners 1,2 needs torch, which cannot be imported" in found.err
 
 
 def test_the_text_says_it_in_words(digits: tuple[Outcome, Path]) -> None:
