@@ -102,9 +102,9 @@ def coverage(clock: Clock) -> None:
 def repeated(sizes: str, seed: int, clock: Clock) -> tuple[dict[str, float], float]:
     """Measure without a mini-batch, predict T_C there, then run it once, its rate tuned like the others."""
     from simulator.measuring.findings import findings
+    from simulator.measuring.measurement import Measurement, Request
     from simulator.measuring.problems import Options, Sheet, find_problem
     from simulator.measuring.record import Record
-    from simulator.measuring.session import Request, Session
 
     options = Options(seed=seed)
     problem = find_problem("digits-mlp", options)
@@ -120,12 +120,12 @@ def repeated(sizes: str, seed: int, clock: Clock) -> tuple[dict[str, float], flo
         runs=3,
     )
     record = Record(request.subject(), {})
-    session = Session(problem, sheet, request, record, clock=clock)
-    assert session.measure()
+    sitting = Measurement(problem, sheet, request, record, clock=clock)
+    assert sitting.measure()
     found = findings(record, request.targets)
     predicted = found.converge_time_s(LEFT_OUT)
     assert predicted is not None
-    (run, *_) = session.check_runs(LEFT_OUT)
+    (run, *_) = sitting.check_runs(LEFT_OUT)
     (reached,) = (
         passage["updates"]
         for passage in run["passages"]

@@ -15,9 +15,9 @@ from simulator.errors import MeasurementWarning, PoorFitWarning, SimulatorError
 
 if TYPE_CHECKING:
     from simulator.measuring.findings import Findings
+    from simulator.measuring.measurement import Progress, Request
     from simulator.measuring.problems import Sheet
     from simulator.measuring.record import Record
-    from simulator.measuring.session import Progress, Request
 
 __all__ = ["measure", "progress_on"]
 
@@ -95,9 +95,9 @@ def measure(
     from simulator.cli.measured_answer import answer_keys, print_findings, tables
     from simulator.cli.output import Output, collected_warnings, request_errors
     from simulator.measuring.findings import findings
+    from simulator.measuring.measurement import Measurement
     from simulator.measuring.problems import Options, Sheet, find_problem, needed
     from simulator.measuring.record import FILE_NAME, Record
-    from simulator.measuring.session import Session
 
     with collected_warnings() as caught, request_errors():
         options = Options(seed=_whole("--seed", seed, 0), data_dir=data_dir, samples=samples, optimizer=optimizer)
@@ -128,12 +128,12 @@ def measure(
                 old.unlink(missing_ok=True)
         record = Record(request.subject(), _versions(), path)
         say, silence = progress_on(sys.stderr)
-        session = Session(made, sheet, request, record, say)
+        sitting = Measurement(made, sheet, request, record, say)
         with redirect_stdout(sys.stderr):  # what a problem prints is no part of the answer
-            in_time = session.measure(check=check)
+            in_time = sitting.measure(check=check)
             found = findings(record, request.targets)
             best = found.best(sheet.data_set_samples)
-            checked = session.check_runs(int(best[0].batch_samples)) if check and best is not None else []
+            checked = sitting.check_runs(int(best[0].batch_samples)) if check and best is not None else []
         silence()
         _warn(record, found, request, in_time=in_time, checked=len(checked) if check else None)
         keys = answer_keys(found, record, request, sheet, checked)
@@ -167,7 +167,7 @@ def _request(
     seed: int,
 ) -> Request:
     """Turn flags, and what the problem says where they are absent, into a request; a line for every fault."""
-    from simulator.measuring.session import Request
+    from simulator.measuring.measurement import Request
 
     faults: list[str] = []
 

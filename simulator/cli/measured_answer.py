@@ -9,9 +9,9 @@ import numpy as np
 
 if TYPE_CHECKING:
     from simulator.measuring.findings import Findings
+    from simulator.measuring.measurement import Request
     from simulator.measuring.problems import Sheet
     from simulator.measuring.record import Record
-    from simulator.measuring.session import Request
 
 __all__ = ["answer_keys", "print_findings", "tables"]
 

@@ -10,9 +10,9 @@ from simulator.cli.profile_file import safe, write_workload, written
 
 if TYPE_CHECKING:
     from simulator.measuring.findings import Findings
+    from simulator.measuring.measurement import Request
     from simulator.measuring.problems import Sheet
     from simulator.measuring.record import Record
-    from simulator.measuring.session import Request
 
 __all__ = ["write_scenario"]
 

@@ -7,9 +7,9 @@ import pytest
 
 from simulator.measuring.findings import Findings, findings
 from simulator.measuring.least_squares import LeastSquares
+from simulator.measuring.measurement import Measurement, Request
 from simulator.measuring.problems import Options, Problem, Sheet, find_problem
 from simulator.measuring.record import Record
-from simulator.measuring.session import Request, Session
 from tests.support import command
 
 RATE, TARGET = 0.02, 1.0
@@ -32,7 +32,7 @@ def measured(problem: Problem, sizes: tuple[int, ...], runs: int, seed: int) -> 
         seed=seed,
     )
     record = Record(request.subject(), {})
-    assert Session(problem, sheet, request, record).measure()
+    assert Measurement(problem, sheet, request, record).measure()
     return findings(record, request.targets)
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from simulator.calibration.update_times import tabulated_compute
 from simulator.cli.measure import progress_on
+from simulator.measuring.measurement import Progress
 from simulator.measuring.problems import needed
-from simulator.measuring.session import Progress
 from simulator.measuring.timing import pinned_threads, time_updates
 
 

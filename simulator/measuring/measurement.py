@@ -24,7 +24,7 @@ from simulator.measuring.record import Record
 from simulator.measuring.runs import run_to_targets
 from simulator.measuring.timing import Clock, Timing, pinned_threads, time_updates
 
-__all__ = ["Progress", "Request", "Session"]
+__all__ = ["Measurement", "Progress", "Request"]
 
 PILOT_RUNS = 2
 """Runs behind the choice of a rate; the worse of the two counts, since a rate that is good only sometimes is not good."""
@@ -63,7 +63,7 @@ class Request:
     max_updates : int
         A run ends there.
     budget_s : float
-        Wall time, all sessions of the record together.
+        Wall time, all sittings at the record together.
     seed : int
         All random numbers follow from it.
     threads : int
@@ -119,7 +119,7 @@ class OutOfTime(Exception):
     """The budget has ended."""
 
 
-class Session:
+class Measurement:
     """One sitting at a measurement.
 
     Parameters
