@@ -14,6 +14,7 @@ __all__ = [
     "FitError",
     "InfeasibleError",
     "InfeasibleWarning",
+    "MeasurementWarning",
     "MissingPriceWarning",
     "NoEffectWarning",
     "NoUncertaintyWarning",
@@ -114,6 +115,10 @@ class InfeasibleWarning(SimulatorWarning):
 
 class MissingPriceWarning(SimulatorWarning):
     """Something has no price that may enter, and so the answer has no cost: the text says what."""
+
+
+class MeasurementWarning(SimulatorWarning):
+    """Something of a measurement did not go as planned: a run failed or diverged, or the budget ended."""
 
 
 class NoEffectWarning(SimulatorWarning):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.errors import Fault, ScenarioError
+from simulator.measurement_plots import draw_measurement
 from simulator.simulation_plots import draw_simulation
 from simulator.step_time_plots import draw_step_time, draw_validation
 from simulator.tables import label, read_table, time_unit
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DRAWN", "draw_run", "plot_scaling", "plot_time_to_converge", "plot_topology", "plot_update", "plot_updates_fit"]
 
-DRAWN = ("run", "optimum", "scale", "simulate", "fit updates", "fit step-time", "validate")
+DRAWN = ("run", "optimum", "scale", "simulate", "fit updates", "fit step-time", "validate", "measure")
 """Commands whose saved runs have figures."""
 BATCH_COLUMNS = ("batch_samples", "updates", "update_time_s", "reduce_time_s", "converge_time_s")
 CURVE_COLUMNS = ("batch_samples", "updates", "law_updates", "lo90", "hi90", "mean_lo90", "mean_hi90")
@@ -143,7 +144,8 @@ def plot_updates_fit(points: pd.DataFrame, curve: pd.DataFrame, ax: Axes | None 
     Parameters
     ----------
     points : DataFrame
-        batch_samples, updates and relative_error (standard error of the mean, relative) of one series.
+        batch_samples, updates and relative_error (standard error of the mean, relative) of one series; where it has `reached`
+        and that is False, no run reached the target in these updates.
     curve : DataFrame
         batch_samples, updates, law_updates, lo90, hi90, mean_lo90, mean_hi90 on a grid.
     ax : Axes, optional
@@ -157,6 +159,19 @@ def plot_updates_fit(points: pd.DataFrame, curve: pd.DataFrame, ax: Axes | None 
     ax.fill_between(M, curve["mean_lo90"], curve["mean_hi90"], color=color, alpha=0.22, lw=0, label="90 % for the mean")
     ax.plot(M, curve["law_updates"], color="C7", lw=1.0, ls="--", label="law alone")
     ax.plot(M, curve["updates"], color=color, label="prediction")
+    lost = points["reached"].astype(str).str.lower() == "false" if "reached" in points else points["updates"] < 0
+    points, unreached = points[~lost], points[lost]
+    if len(unreached):
+        ax.plot(
+            unreached["batch_samples"],
+            unreached["updates"],
+            color="C3",
+            marker="^",
+            mfc="none",
+            ms=8,
+            ls="none",
+            label="not reached by then",
+        )
     ax.errorbar(
         points["batch_samples"],
         points["updates"],
@@ -193,6 +208,8 @@ def draw_run(folder: Path, run: dict[str, Any]) -> list[Path]:
         return draw_step_time(folder)
     if run["command"] == "validate":
         return draw_validation(folder, run)
+    if run["command"] == "measure":
+        return draw_measurement(folder, run)
     written = []
     with plt.style.context(STYLE):
         if run["command"] == "fit updates":

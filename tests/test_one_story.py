@@ -16,7 +16,21 @@ from simulator.scenarios import load_scenario
 ROOT = Path(__file__).parents[1]
 SCENARIO = "resnet50-a100"
 HERE = {
-    *("run", "optimum", "scale", "simulate", "sweep", "explain", "plot", "network", "bom", "start", "fit", "validate"),
+    *(
+        "run",
+        "optimum",
+        "scale",
+        "simulate",
+        "sweep",
+        "explain",
+        "plot",
+        "network",
+        "bom",
+        "start",
+        "fit",
+        "validate",
+        "measure",
+    ),
     *("scenarios", "profiles"),
 }
 """Commands that the story goes through; the test below fails when one joins the program but not the story."""
@@ -174,6 +188,26 @@ def test_validate_knows_the_points_of_the_law_of_run(run: dict[str, Any], capsys
     for row in rows:
         M = float(row["case"].split(" at ")[1])
         assert row["predicted"] == pytest.approx(n_inf + alpha / M, rel=2e-4)
+
+
+def test_what_was_measured_here_goes_through_the_same_commands(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    out = tmp_path / "mine"
+    flags = ("--batch-samples", "8,64,512", "--learning-rates", "0.5", "--targets", "0.8", "--seeds", "2")
+    measured = answered(capsys, "measure", "digits-mlp", *flags, "--out", str(out))
+    fitted = answered(capsys, "fit", "updates", str(out / "updates.csv"), "--series", "training 0.8")
+    assert fitted["model"] == measured["model"]
+    run = answered(capsys, "run", measured["scenario_path"])
+    assert run["batch_samples"] == measured["batch_samples_best"]
+    assert run["flat_range_samples"] == measured["flat_range_samples"]
+    law = measured["model"]["parameters"]
+    assert run["updates"] == math.ceil(law["n_inf_updates"] + law["alpha_samples"] / run["batch_samples"])  # Eqn 2
+    optimum = answered(capsys, "optimum", measured["scenario_path"], "--whole")
+    assert optimum["converge_time_s"] == run["converge_time_s"]
+    value = {
+        row["key"].rsplit(".", 1)[-1]: row["value"] for row in answered(capsys, "explain", measured["scenario_path"])["rows"]
+    }
+    assert value["n_inf_updates"] == law["n_inf_updates"]
+    assert answered(capsys, "plot", str(out))["figures"]
 
 
 NETWORK = """\

@@ -9,7 +9,7 @@ import numpy as np
 
 from simulator.calibration.least_squares import least_squares_fit
 from simulator.calibration.measurements import UpdatesSeries, as_arrays
-from simulator.calibration.updates_laws import RESIDUAL_DEGREES, RESIDUAL_SD, LawFamily
+from simulator.calibration.updates_laws import RESIDUAL_DEGREES, LawFamily, fit_family
 from simulator.quantities import FloatArray
 
 __all__ = ["ProfileInterval", "profile_intervals90"]
@@ -52,9 +52,10 @@ def profile_intervals90(family: LawFamily, series: UpdatesSeries) -> dict[str, P
     """
     from scipy.stats import t as student
 
-    log_M, log_N, errors = as_arrays(series)
-    sd = np.sqrt(RESIDUAL_SD**2 + errors**2)
-    start = family.starts(log_M, log_N)[0]
+    fitted = fit_family(family, series)  # batch sizes that no run finished at count as the points found there
+    log_M, sd = fitted.log_batch, fitted.sd
+    log_N = fitted.fit.residuals + family.log_updates(fitted.fit.estimates, log_M)
+    start = family.starts(*as_arrays(series)[:2])[0]
     vague = np.full(len(start), 30.0)
 
     def squares(held: Callable[[FloatArray], FloatArray], begin: FloatArray) -> tuple[float, FloatArray]:

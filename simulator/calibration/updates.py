@@ -7,14 +7,15 @@ criterion) plus, inside the data, a smooth shrunk departure from it that returns
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
-from simulator.calibration.concerns import POOR_RMS, concerns, strong_rivals
+from simulator.calibration.censoring import CensoredRuns
+from simulator.calibration.concerns import POOR_RMS, concerns, strong_rivals, unusable_sizes
 from simulator.calibration.departure import Mixture, departure_mixture, joined, variances_after
-from simulator.calibration.measurements import UpdatesSeries, as_arrays
+from simulator.calibration.measurements import ASSUMED_RUN_TO_RUN, UpdatesSeries
 from simulator.calibration.profile_intervals import ProfileInterval, profile_intervals90
 from simulator.calibration.updates_laws import (
     FAMILIES,
@@ -35,10 +36,6 @@ LAWS = ("auto", *FAMILIES)
 """What --law takes: "auto" weighs the inverse law and the sharp corner."""
 
 AUTO = ("inverse", "sharp")
-
-ASSUMED_RUN_TO_RUN = 0.038
-"""Relative standard deviation of single runs where the table says nothing of it: median over the MLPerf reference
-points whose runs differ at all (quartiles of all points 1.4 and 6.6 %)."""
 
 FEWEST_FOR_SHARPNESS = 4
 
@@ -107,6 +104,9 @@ class UpdatesFit:
         The inverse law by plain least squares, floor free; None where none fits.
     concerns : tuple of str
         Why to trust the fit less: no law fits well, another fits better, updates do not fall, or stand still.
+    unusable : tuple of CensoredRuns
+        Small batch sizes whose runs did not reach the target in far more updates than the law gives: they are left out of the
+        laws, and nothing is answered at and below them.
     """
 
     series: UpdatesSeries
@@ -114,6 +114,7 @@ class UpdatesFit:
     weights: tuple[float, ...]
     plain: PlainInverseFit | None
     concerns: tuple[str, ...] = ()
+    unusable: tuple[CensoredRuns, ...] = ()
 
     @property
     def best(self) -> LawFit:
@@ -133,8 +134,8 @@ class UpdatesFit:
 
     @property
     def smallest_batch_samples(self) -> float:
-        """Batch size at and below which the law never reaches the target, samples; 0 for most laws."""
-        return self.law.batch_samples_range[0]
+        """Batch size at and below which the target is not reached, by the law or as measured, samples; mostly 0."""
+        return max((self.law.batch_samples_range[0], *(runs.batch_samples for runs in self.unusable)))
 
     @property
     def run_to_run_relative(self) -> float:
@@ -144,8 +145,7 @@ class UpdatesFit:
 
     def mixture(self, batch_samples: FloatArray) -> Mixture:
         """Return the prediction of log N at some batch sizes, shape (x,), as a mixture of normals."""
-        log_M, _, errors = as_arrays(self.series)
-        mixtures = [departure_mixture(fit, log_M, errors, np.log(batch_samples)) for fit in self.fits]
+        mixtures = [departure_mixture(fit, fit.log_batch, fit.errors, np.log(batch_samples)) for fit in self.fits]
         return joined(mixtures, self.weights)
 
     def predict(self, batch_samples: ArrayLike) -> tuple[UpdatesPrediction, ...]:
@@ -231,22 +231,25 @@ class UpdatesFit:
         return profile_intervals90(FAMILIES["inverse"], self.series)
 
     def alternatives(self) -> tuple[LawFit, ...]:
-        """Return every law fitted to the series, best criterion first; laws that do not fit at all are left out."""
+        """Return every law fitted to the usable batch sizes, best criterion first; laws that do not fit at all are left out."""
         found = []
+        usable = without(self.series, self.unusable)
         for family in FAMILIES.values():
             try:
-                found.append(fit_family(family, self.series))
+                found.append(fit_family(family, usable))
             except FitError:
                 continue
         return tuple(sorted(found, key=lambda fit: (fit.criterion is None, fit.criterion or 0.0)))
 
-    def next_batch(self, targets: Sequence[float] | None = None) -> NextBatch:
+    def next_batch(self, targets: Sequence[float] | None = None, *, within: tuple[float, float] | None = None) -> NextBatch:
         """Say which batch size to measure next, and what that would bring.
 
         Parameters
         ----------
         targets : sequence of float, optional
             Batch sizes whose intervals should get narrower; by default from the smallest measured to twice the largest.
+        within : (float, float), optional
+            Propose none outside these, where there is one inside.
 
         Returns
         -------
@@ -254,10 +257,13 @@ class UpdatesFit:
             The best of the powers of two (and halves between) from half the smallest measured to twice the largest of the
             measured and asked ones.
         """
-        log_M, _, errors = as_arrays(self.series)
+        log_M, errors = self.best.log_batch, self.best.errors
         low, high = self.batch_samples_range
         at = np.geomspace(low, 2.0 * high, 9) if targets is None else np.asarray(targets, dtype=np.float64)
         candidates = _candidates(self.series.batch_samples, float(np.max(at)), self.smallest_batch_samples)
+        if within is not None:
+            inside = candidates[(candidates >= within[0]) & (candidates <= within[1])]
+            candidates = inside if len(inside) else candidates
         runs = int(np.median(self.series.runs))
         error = self.run_to_run_relative / np.sqrt(runs)
         now, after = variances_after(self.best, log_M, errors, np.log(at), np.log(candidates), float(error))
@@ -314,7 +320,9 @@ def fit_updates(
     kinds: tuple[str, ...] = AUTO if law == "auto" else (law,)
     if law == "auto" and len(series.batch_samples) < FEWEST_FOR_SHARPNESS:
         kinds = AUTO[:1]
-    fits = [fit_family(FAMILIES[kind], series) for kind in kinds]
+    unusable = unusable_sizes(series) if law != "noise_floor" else ()
+    usable = without(series, unusable)
+    fits = [fit_family(FAMILIES[kind], usable) for kind in kinds]
     if law != "auto" and fits[0].law is None:
         shown = ", ".join(f"{name} {value:.4g}" for name, value in fits[0].parameters().items())
         raise FitError(f"{series.name}: the law {law!r} has no valid parameters where it fits best ({shown}); use auto")
@@ -322,8 +330,11 @@ def fit_updates(
         plain: PlainInverseFit | None = fit_plain_inverse_law(series)
     except FitError:
         plain = None
-    rivals = strong_rivals(series, fits, plain) if law == "auto" else []
+    against = [fit_family(FAMILIES[kind], series) for kind in kinds] if unusable else fits
+    rivals = strong_rivals(series, against, plain) if law == "auto" else []
     joining = [rival for rival in rivals if rival.family.kind != "noise_floor"]  # which has no answer below its smallest M
+    if unusable:
+        joining = [fit_family(rival.family, usable) for rival in joining]
     fits = [fit for fit in (*fits, *joining) if fit.law is not None]
     criteria = np.array([fit.criterion if fit.criterion is not None else np.inf for fit in fits])
     if not np.isfinite(criteria).any():  # too few points for a criterion: the paper's law
@@ -338,8 +349,14 @@ def fit_updates(
         fits=tuple(fits[i] for i in kept),
         weights=tuple(float(weights[i]) for i in kept),
         plain=plain,
-        concerns=concerns(series, fits[kept[0]], rivals),
+        concerns=concerns(series, fits[kept[0]], rivals, unusable),
+        unusable=unusable,
     )
+
+
+def without(series: UpdatesSeries, unusable: Sequence[CensoredRuns]) -> UpdatesSeries:
+    """Return the series without batch sizes that no law is fitted to."""
+    return replace(series, unreached=tuple(runs for runs in series.unreached if runs not in unusable))
 
 
 def as_keys(prediction: UpdatesPrediction) -> dict[str, Any]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
+from simulator.calibration.censoring import log_probability, pseudo_point
 from simulator.calibration.least_squares import LeastSquaresFit, least_squares_fit
-from simulator.calibration.measurements import UpdatesSeries, as_arrays
+from simulator.calibration.measurements import ASSUMED_RUN_TO_RUN, UpdatesSeries, as_arrays
 from simulator.convergence import HardCornerLaw, InverseLaw, PowerLaw, SharpCornerLaw
 from simulator.errors import FitError
 from simulator.quantities import FloatArray
@@ -29,6 +31,11 @@ while published series go on to show one (signed error of the largest batch size
 
 SHARPNESS_SD = 0.1
 """Prior of ln p around 0 (the inverse law): fits to few points otherwise read noise as sharpness."""
+
+
+CENSORED_ROUNDS = 60
+INFINITE_LOG = 1e3
+"""Log updates from which a law says "never": a batch size that did not reach the target is what it says then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +82,13 @@ class LawFit:
         Priors of the estimates, in logarithms.
     law : ConvergenceLaw or None
         The law at the estimates; None where it does not exist there (a power steeper than 1/M).
+    log_batch, errors : ndarray, shape (n,)
+        Logarithms of the batch sizes, increasing, and relative errors of their means.
+    measured : ndarray of bool, shape (n,)
+        Where a run reached the target. The other points stand for batch sizes where none did: normal points with the slope
+        and curvature of their likelihood.
+    deviance : float
+        -2 log of the probability of these.
     """
 
     family: LawFamily
@@ -83,11 +97,15 @@ class LawFit:
     prior_mean: FloatArray
     prior_sd: FloatArray
     law: ConvergenceLaw | None
+    log_batch: FloatArray
+    errors: FloatArray
+    measured: NDArray[np.bool_]
+    deviance: float = 0.0
 
     @property
     def rms_relative(self) -> float:
         """Root mean square of the relative residuals."""
-        return float(np.sqrt(np.mean(np.expm1(-self.fit.residuals) ** 2)))
+        return float(np.sqrt(np.mean(np.expm1(-self.fit.residuals[self.measured]) ** 2)))
 
     @property
     def variance(self) -> float:
@@ -103,7 +121,9 @@ class LawFit:
         n, k = len(self.fit.residuals), len(self.fit.estimates) + 1
         if n - k - 1 <= 0:
             return None
-        return float(n * np.log((self.fit.squares + RESIDUAL_DEGREES) / n) + 2 * k + 2 * k * (k + 1) / (n - k - 1))
+        weighted = (self.fit.residuals / self.sd)[self.measured]
+        squares = float(np.sum(weighted**2)) + self.deviance
+        return float(n * np.log((squares + RESIDUAL_DEGREES) / n) + 2 * k + 2 * k * (k + 1) / (n - k - 1))
 
     def parameters(self) -> dict[str, float]:
         """Return the parameters by name, in their own units."""
@@ -236,24 +256,77 @@ FAMILIES: Mapping[str, LawFamily] = {family.kind: family for family in (INVERSE,
 def fit_family(family: LawFamily, series: UpdatesSeries) -> LawFit:
     """Fit one law to a series by least squares of log N with the family's weak priors.
 
+    Batch sizes at which no run reached the target count with the probability that the law gives to that: Newton's method,
+    with a normal point in place of each, found anew at every step.
+
     Raises
     ------
     FitError
         If no finite parameters fit.
     """
     log_M, log_N, errors = as_arrays(series)
+    fit = _fit_to_points(family, log_M, log_N, errors, family.starts(log_M, log_N), family.priors(log_M, log_N))
+    if not series.unreached:
+        return fit
+    run_sd = ASSUMED_RUN_TO_RUN if series.run_to_run_relative is None else series.run_to_run_relative
+    lost_M = np.log([runs.batch_samples for runs in series.unreached])
+    priors = family.priors(log_M, log_N)
+    everything, order = np.concatenate([log_M, lost_M]), np.argsort(np.concatenate([log_M, lost_M]), kind="stable")
+    before = np.full(len(priors[0]), np.inf)
+    for _ in range(CENSORED_ROUNDS):
+        says = family.log_updates(fit.fit.estimates, lost_M)
+        points = np.array(
+            [
+                (float(law), INFINITE_LOG) if law >= INFINITE_LOG else pseudo_point(float(law), runs, RESIDUAL_SD, run_sd)
+                for law, runs in zip(says, series.unreached, strict=True)
+            ]
+        )
+        all_N = np.concatenate([log_N, points[:, 0]])
+        all_errors = np.concatenate([errors, np.sqrt(np.maximum(points[:, 1] ** 2 - RESIDUAL_SD**2, 0.0))])
+        starts = [fit.fit.estimates] if np.isfinite(before).all() else [fit.fit.estimates, *family.starts(log_M, log_N)]
+        fit = _fit_to_points(family, everything[order], all_N[order], all_errors[order], starts, priors)
+        if np.max(np.abs(fit.fit.estimates - before)) <= 1e-7:
+            break
+        before = fit.fit.estimates
+    says = family.log_updates(fit.fit.estimates, lost_M)
+    deviance = -2.0 * sum(
+        float(log_probability(np.array([min(float(law), INFINITE_LOG)]), runs, RESIDUAL_SD, run_sd)[0])
+        for law, runs in zip(says, series.unreached, strict=True)
+    )
+    return replace(fit, measured=(np.arange(len(order)) < len(log_M))[order], deviance=max(deviance, 0.0))
+
+
+def _fit_to_points(
+    family: LawFamily,
+    log_M: FloatArray,
+    log_N: FloatArray,
+    errors: FloatArray,
+    starts: Sequence[FloatArray],
+    priors: tuple[FloatArray, FloatArray],
+) -> LawFit:
+    """Fit a law to normal points from several starts; the best end counts."""
     sd = np.sqrt(RESIDUAL_SD**2 + errors**2)
-    prior_mean, prior_sd = family.priors(log_M, log_N)
+    prior_mean, prior_sd = priors
     ends = [
         least_squares_fit(lambda t: family.log_updates(t, log_M), log_N, start, sd=sd, prior_mean=prior_mean, prior_sd=prior_sd)
-        for start in family.starts(log_M, log_N)
+        for start in starts
     ]
     fit = min(ends, key=lambda end: end.squares)
     try:
         law: ConvergenceLaw | None = family.law(fit.estimates)
     except (ValueError, OverflowError):
         law = None
-    return LawFit(family=family, fit=fit, sd=sd, prior_mean=prior_mean, prior_sd=prior_sd, law=law)
+    return LawFit(
+        family=family,
+        fit=fit,
+        sd=sd,
+        prior_mean=prior_mean,
+        prior_sd=prior_sd,
+        law=law,
+        log_batch=log_M,
+        errors=errors,
+        measured=np.ones(len(log_M), dtype=np.bool_),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

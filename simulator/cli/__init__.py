@@ -17,6 +17,7 @@ from simulator.cli.fit_reduce import reduce as fit_reduce
 from simulator.cli.fit_step_time import step_time as fit_step_time
 from simulator.cli.how_long import explain, optimum, plot, run, scale
 from simulator.cli.later import LATER
+from simulator.cli.measure import measure
 from simulator.cli.network import network
 from simulator.cli.shelves import profiles, scenarios, show
 from simulator.cli.simulate import simulate
@@ -59,6 +60,7 @@ fits.command(fit_updates, name="updates")
 fits.command(fit_reduce, name="reduce")
 fits.command(fit_step_time, name="step-time")
 app.command(fits)
+app.command(measure, group=GROUPS["measure"])
 app.command(validate, group=GROUPS["true"])
 shelf = App(name="scenarios", help="List the shipped scenarios, or show one.", group=FILES)
 shelf.default(scenarios)

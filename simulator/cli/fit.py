@@ -17,16 +17,9 @@ if TYPE_CHECKING:
     from simulator.calibration.updates import UpdatesFit
     from simulator.calibration.updates_laws import LawFit
 
-__all__ = ["refuse_save", "two_digits", "updates"]
+__all__ = ["model_keys", "points_of", "refuse_save", "unreached_keys", "updates"]
 
 NO_OUTPUT = OutputFlags()
-LAW_WORDS = {
-    "inverse": "inverse law, N_inf + alpha/M",
-    "sharp": "sharp corner, (N_inf^p + (alpha/M)^p)^(1/p)",
-    "corner": "hard corner, max(N_inf, alpha/M)",
-    "power": "power law, N_1 M^-e",
-    "noise_floor": "noise floor of a constant learning rate",
-}
 MOST_BATCHES = 10_000
 SAFE_STEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """The name of a file that can be the name of a workload."""
@@ -50,7 +43,8 @@ def updates(
     ----------
     file
         Table (CSV) with the columns batch_samples, updates [, updates_std, runs, series, outcome]: the mean updates to
-        converge at each mini-batch size, the standard deviation of the runs around it, and how many runs there were.
+        converge at each mini-batch size, the standard deviation of the runs around it, and how many runs there were. Where
+        outcome is censored or diverged, the updates that the runs made without reaching the target.
     predict
         Batch sizes to predict, "4096,8192".
     predict_file
@@ -66,6 +60,7 @@ def updates(
     """
     from simulator.calibration.measurements import chosen, read_batch_samples, read_updates
     from simulator.calibration.updates import fit_updates
+    from simulator.cli.fit_text import print_fits
     from simulator.cli.output import Output, collected_warnings, request_errors
 
     if predict is not None and predict_file is not None:
@@ -94,9 +89,9 @@ def updates(
         "predictions.csv": [{"series": key["series"], **row} for key in keys for row in key["predictions"]]
     }
     if out.folder is not None:
-        files["points.csv"] = [row for fit in fits for row in _points(fit)]
+        files["points.csv"] = [row for fit in fits for row in points_of(fit.series.name, fit)]
         files["curve.csv"] = [row for fit in fits for row in _curve(fit, asked)]
-    out.emit({**alone, "fits": keys}, caught, text=lambda: _print(fits, keys, save), tables=files)
+    out.emit({**alone, "fits": keys}, caught, text=lambda: print_fits(fits, keys, save), tables=files)
 
 
 def _batch_sizes(text: str) -> list[float]:
@@ -156,7 +151,7 @@ def _keys(fit: UpdatesFit, asked: list[float] | None) -> dict[str, Any]:
     targets = asked if asked is not None else _default_targets(fit)
     return {
         "series": fit.series.name,
-        "model": _model(best),
+        "model": model_keys(best),
         "rms_relative": best.rms_relative,
         "criterion": best.criterion,
         "intervals90": {name: [interval.low, interval.high] for name, interval in intervals.items()},
@@ -176,11 +171,14 @@ def _keys(fit: UpdatesFit, asked: list[float] | None) -> dict[str, Any]:
             "rms_relative": plain.rms_relative,
         },
         "alternatives": [
-            {**_model(rival), "rms_relative": rival.rms_relative, "criterion": rival.criterion} for rival in fit.alternatives()
+            {**model_keys(rival), "rms_relative": rival.rms_relative, "criterion": rival.criterion}
+            for rival in fit.alternatives()
         ],
         "weights": {one.family.kind: weight for one, weight in zip(fit.fits, fit.weights, strict=True)},
         "batch_samples_range": list(fit.batch_samples_range),
         "batch_sizes": len(fit.series.batch_samples),
+        "unreached": unreached_keys(fit),
+        "smallest_batch_samples": fit.smallest_batch_samples,
         "run_to_run_relative": fit.run_to_run_relative,
         "run_to_run_measured": fit.series.run_to_run_relative is not None,
         "discrepancy_relative": fit.record().discrepancy_relative,
@@ -192,7 +190,7 @@ def _keys(fit: UpdatesFit, asked: list[float] | None) -> dict[str, Any]:
     }
 
 
-def _model(fit: LawFit) -> dict[str, Any]:
+def model_keys(fit: LawFit) -> dict[str, Any]:
     """Return a fitted law as the JSON has it; parameters of a law that does not hold there are left out."""
     values, errors = fit.parameters(), fit.log_standard_errors()
     return {
@@ -206,17 +204,36 @@ def _model(fit: LawFit) -> dict[str, Any]:
     }
 
 
+def unreached_keys(fit: UpdatesFit) -> list[dict[str, Any]]:
+    """Return the batch sizes at which no run reached the target."""
+    return [
+        {"batch_samples": runs.batch_samples, "at_least_updates": runs.at_least_updates, "runs": runs.runs}
+        for runs in fit.series.unreached
+    ]
+
+
+def points_of(name: str, fit: UpdatesFit) -> list[dict[str, Any]]:
+    """Return the points of a fit, those that no run reached the target at last: more updates than these."""
+    series = fit.series
+    return [
+        {"series": name, "batch_samples": M, "updates": N, "runs": runs, "relative_error": error, "reached": True}
+        for M, N, runs, error in zip(series.batch_samples, series.updates, series.runs, series.relative_errors, strict=True)
+    ] + [
+        {
+            "series": name,
+            "batch_samples": one.batch_samples,
+            "updates": one.at_least_updates,
+            "runs": one.runs,
+            "relative_error": 0.0,
+            "reached": False,
+        }
+        for one in series.unreached
+    ]
+
+
 def _unidentified(intervals: dict[str, ProfileInterval]) -> list[str]:
     """Return the parameters that the data leave open at an end."""
     return [name for name, interval in intervals.items() if interval.low == 0.0 or interval.high is None]
-
-
-def _points(fit: UpdatesFit) -> list[dict[str, Any]]:
-    series = fit.series
-    return [
-        {"series": series.name, "batch_samples": M, "updates": N, "runs": runs, "relative_error": error}
-        for M, N, runs, error in zip(series.batch_samples, series.updates, series.runs, series.relative_errors, strict=True)
-    ]
 
 
 def _curve(fit: UpdatesFit, asked: list[float] | None) -> list[dict[str, Any]]:
@@ -231,141 +248,3 @@ def _curve(fit: UpdatesFit, asked: list[float] | None) -> list[dict[str, Any]]:
         {"series": fit.series.name, **as_keys(prediction)}
         for prediction in fit.predict(np.geomspace(min(reach), max(reach), 121))
     ]
-
-
-def _print(fits: Sequence[UpdatesFit], keys: Sequence[dict[str, Any]], save: Path | None) -> None:
-    from simulator.cli.output import print_lines
-
-    for fit, key in zip(fits, keys, strict=True):
-        _print_fit(fit, key)
-    if save is not None:
-        print_lines(
-            ["", f'wrote {save}: use it in a scenario as  [[workload]]  use = "{save if "/" in str(save) else f"./{save}"}"']
-        )
-
-
-def _print_fit(fit: UpdatesFit, key: dict[str, Any]) -> None:
-    """Print what one series says."""
-    from simulator.cli.output import print_lines, print_table
-    from simulator.cli.words import aligned, number
-
-    series = fit.series
-    low, high = fit.batch_samples_range
-    runs = sum(series.runs)
-    lines = [
-        *(f"CAUTION: {concern}" for concern in fit.concerns),
-        *([""] if fit.concerns else []),
-        f"{series.name}: {len(series.batch_samples)} batch sizes from {number(low)} to {number(high)} samples, {runs:,} runs",
-        "",
-        f"{_law_in_numbers(fit.best)}; the points lie {two_digits(key['rms_relative'])} off it (root mean square)",
-    ]
-    if "n_inf_updates" in key["unidentified"]:
-        top = key["intervals90"]["n_inf_updates"][1]
-        lines.append(f"no sign of the floor yet: N_inf {'is not known' if top is None else f'between 0 and {_short(top)}'}")
-    lines.append("")
-    has_floor = "n_inf_updates" in key["model"]["parameters"]
-    if not has_floor:
-        lines += ["as an inverse law these data would say:"]
-    facts = []
-    words = {
-        "n_inf_updates": ("fewest updates, N_inf", "updates"),
-        "alpha_samples": ("fewest samples, alpha", "samples"),
-        "critical_batch_samples": ("critical batch, alpha/N_inf", "samples"),
-    }
-    for name, (what, unit) in words.items():
-        facts.append((what, _estimate_in_words(_value(fit.best, name), key["intervals90"][name], unit)))
-    assumed = "" if key["run_to_run_measured"] else " (assumed: the table says nothing of single runs)"
-    facts += [
-        ("single runs", f"{two_digits(key['run_to_run_relative'])} around their mean{assumed}"),
-        ("a batch size around the law", two_digits(key["discrepancy_relative"])),
-        (
-            "measure next",
-            f"batch {number(key['next_batch_samples'])} with {key['next_runs']} run{'s' if key['next_runs'] > 1 else ''}: "
-            f"intervals {'asked for ' if key['predictions'] else ''}get {two_digits(key['next_narrows_by'])} "
-            "narrower on average",
-        ),
-    ]
-    print_lines([*lines, *aligned(facts), ""])
-    if key["predictions"]:
-        print_table(
-            [
-                {
-                    "batch_samples": number(row["batch_samples"]),
-                    "updates": number(_rounded(row["updates"])),
-                    "90 % of runs": f"{number(_rounded(row['lo90']))} to {number(_rounded(row['hi90']))}",
-                    "90 % for the mean": f"{number(_rounded(row['mean_lo90']))} to {number(_rounded(row['mean_hi90']))}",
-                    "law alone": number(_rounded(row["law_updates"])),
-                    "note": row["warning"] or "",
-                }
-                for row in key["predictions"]
-            ],
-            right=("batch_samples", "updates", "90 % of runs", "90 % for the mean", "law alone"),
-        )
-        print_lines([""])
-    least = min((rival["criterion"] for rival in key["alternatives"] if rival["criterion"] is not None), default=None)
-    print_table(
-        [
-            {
-                "law": LAW_WORDS[rival["kind"]],
-                "off by (rms)": two_digits(rival["rms_relative"]),
-                "AICc above best": "-" if rival["criterion"] is None or least is None else f"{rival['criterion'] - least:.1f}",
-                "parameters": ", ".join(f"{name} {value:.4g}" for name, value in rival["parameters"].items())
-                + ("" if rival["valid"] else " (outside the law's range)"),
-            }
-            for rival in key["alternatives"]
-        ],
-        right=("off by (rms)", "AICc above best"),
-        width=150,
-    )
-    floor = key["plain_inverse_law"]
-    if floor is not None and floor["parameters"]["n_inf_updates"] <= 0:
-        print_lines(
-            [
-                "",
-                f"Plain least squares would put N_inf at {floor['parameters']['n_inf_updates']:.4g}: updates fall faster than "
-                "1/M. The law above holds a floor; do not trust either beyond the data.",
-            ]
-        )
-
-
-def _law_in_numbers(fit: LawFit) -> str:
-    value = fit.parameters()
-    if fit.family.kind == "inverse":
-        return f"N_Update(M) = {value['n_inf_updates']:.4g} + {value['alpha_samples']:.4g} / M"
-    if fit.family.kind == "sharp":
-        p = value["sharpness"]
-        return f"N_Update(M) = ({value['n_inf_updates']:.4g}^p + ({value['alpha_samples']:.4g} / M)^p)^(1/p), p = {p:.3g}"
-    shown = ", ".join(f"{name} {number:.4g}" for name, number in value.items())
-    return f"{LAW_WORDS[fit.family.kind]}: {shown}"
-
-
-def _value(fit: LawFit, name: str) -> float | None:
-    """Return a parameter of the law, the critical batch among them; None where the law has none such."""
-    value = fit.parameters()
-    if name == "critical_batch_samples" and {"n_inf_updates", "alpha_samples"} <= set(value):
-        return value["alpha_samples"] / value["n_inf_updates"]
-    return value.get(name)
-
-
-def _estimate_in_words(value: float | None, interval: Sequence[float | None], unit: str) -> str:
-    low, high = interval
-    estimate = "-" if value is None else f"{_short(value)} {unit}"
-    if high is None:
-        return f"{estimate}, at least {_short(low)} (90 %): not identified" if low else f"{estimate}: not identified"
-    if not low:
-        return f"{estimate}, 90 % between 0 and {_short(high)}: not identified"
-    return f"{estimate}, 90 % between {_short(low)} and {_short(high)}"
-
-
-def two_digits(fraction: float) -> str:
-    """Write a fraction as a percentage with two digits, whole ones from 10 on."""
-    return f"{100 * fraction:,.0f} %" if fraction >= 0.0995 else f"{100 * fraction:.2g} %"
-
-
-def _short(value: float) -> str:
-    return f"{value:,.4g}" if value < 1000 else f"{value:.4g}" if value >= 1e7 else f"{_rounded(value):,.0f}"
-
-
-def _rounded(value: float) -> float:
-    """Round to four digits: updates are not known better."""
-    return float(f"{value:.4g}")

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simulator.cli.fit import refuse_save, two_digits
+from simulator.cli.fit import refuse_save
+from simulator.cli.fit_text import two_digits
 from simulator.cli.flags import OutputFlags, WholeNumber
 from simulator.errors import SimulatorError
 

@@ -40,6 +40,7 @@ OWN_FILES = (
     *("run.json", "wall_clock.json", "rows.csv", "batch.csv", "scaling.csv", "summary.csv"),
     *("predictions.csv", "points.csv", "curve.csv"),
     *("replications.csv", "updates.csv", "spans.csv", "sweep.csv", JOURNAL),
+    *("times.csv", "converge.csv", "figure_measured_updates.png", "figure_measured_times.png"),
     *(
         "figure_simulation.png",
         "figure_timeline.png",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,28 @@ __all__ = ["safe_text", "write_reduce", "write_workload", "written"]
 LEAST_FACTOR = 0.05
 
 
-def write_workload(path: Path, fit: UpdatesFit, *, source: str) -> None:
+FACTS_TO_BE_FILLED_IN = (
+    "# Gamma, gradient_bytes and the data set are still to be filled in, here or beside `use` in a scenario."
+)
+TO_BE_FILLED_IN = (
+    "# Seconds that a learner computes, for each accelerator it was timed on:",
+    "#   [compute.a100-sxm-80]",
+    '#   kind = "knee"',
+    '#   gamma_s_per_sample = "300 us"',
+    "#   knee_samples = 16",
+    "[compute]",
+)
+
+
+def write_workload(
+    path: Path,
+    fit: UpdatesFit,
+    *,
+    source: str,
+    sample_unit: str = "sample",
+    facts: Sequence[str] = (),
+    compute: Sequence[str] = TO_BE_FILLED_IN,
+) -> None:
     """Write the law of a fit, and what the fit knows about itself, as a workload profile.
 
     Parameters
@@ -29,7 +51,13 @@ def write_workload(path: Path, fit: UpdatesFit, *, source: str) -> None:
     fit : UpdatesFit
         One series.
     source : str
-        The file that was fitted.
+        What was fitted: a file, or a measurement.
+    sample_unit : str
+        What a sample is.
+    facts : sequence of str
+        Lines of the workload's own table: data set, gradient.
+    compute : sequence of str
+        Lines of its compute tables; by default a comment that says how to fill them in.
 
     Raises
     ------
@@ -38,18 +66,20 @@ def write_workload(path: Path, fit: UpdatesFit, *, source: str) -> None:
     """
     kind, law, record = fit.best.family.kind, fit.law, fit.record()
     assert dataclasses.is_dataclass(law)
+    said = safe_text(source) if facts else f"fitted to {safe_text(source)} by learnersim fit updates"
     numbers = [f"{field.name} = {getattr(law, field.name)!r}" for field in dataclasses.fields(law)]
     low, high = record.batch_samples_range
     first, second = record.relative_standard_errors
     text = "\n".join(
         [
             f"# A workload: updates to converge, fitted to {safe_text(source)}.",
-            "# Gamma, gradient_bytes and the data set are still to be filled in, here or beside `use` in a scenario.",
+            *([] if facts else [FACTS_TO_BE_FILLED_IN]),
             "schema = 1",
             f'name = "{path.stem}"',
             f'title = "{safe_text(fit.series.name)}"',
-            'sample_unit = "sample"',
-            f'source = "fitted to {safe_text(source)} by learnersim fit updates"',
+            f'sample_unit = "{safe_text(sample_unit)}"',
+            *facts,
+            f'source = "{said}"',
             "",
             "[convergence]",
             f'kind = "{kind}"',
@@ -62,12 +92,7 @@ def write_workload(path: Path, fit: UpdatesFit, *, source: str) -> None:
             f"discrepancy_relative = {record.discrepancy_relative!r}  # a batch size around the law",
             f"run_to_run_relative = {record.run_to_run_relative!r}",
             "",
-            "# Seconds that a learner computes, for each accelerator it was timed on:",
-            "#   [compute.a100-sxm-80]",
-            '#   kind = "knee"',
-            '#   gamma_s_per_sample = "300 us"',
-            "#   knee_samples = 16",
-            "[compute]",
+            *compute,
             "",
         ]
     )
@@ -140,16 +165,17 @@ def write_reduce(path: Path, fit: ReduceFit, *, gradient_bytes: float, source: s
         ]
     where = " and ".join(f"{one.devices} devices on {one.nodes} node{'s' if one.nodes > 1 else ''}" for one in large)
     head = [
-        f"# Delta(P) of {safe_text(fit.series.name)}, for a gradient of {gradient_bytes:.10g} bytes: agrees with the fit",
-        f"# there, on {where}. Paste it into a scenario; another gradient needs another table.",
+        f"# Delta(P) of {safe_text(fit.series.name)}, for a gradient of {gradient_bytes:.10g} bytes: agrees with the fit there, on",
+        f"# {where}. Paste it into a scenario; another gradient needs another table.",
         "[reduce]",
     ]
     written(path, "\n".join([*head, *lines, ""]))
 
 
 def written(path: Path, text: str) -> None:
-    """Write a text to a file; SimulatorError where that cannot be."""
+    """Write a text file into a folder that is made where it is missing; SimulatorError where it cannot be."""
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, text)
     except OSError as error:
         raise SimulatorError(f"{path}: cannot be written: {error.strerror or error}") from None

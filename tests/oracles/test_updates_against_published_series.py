@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simulator.calibration.updates import ASSUMED_RUN_TO_RUN
+from simulator.calibration.measurements import ASSUMED_RUN_TO_RUN
 from simulator.errors import ScenarioError
 from simulator.validation.rows import Validation
 from simulator.validation.updates import SHIPPED_TABLES, read_published, validate_updates

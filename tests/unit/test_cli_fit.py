@@ -138,7 +138,16 @@ def test_tables_and_the_figure_go_to_the_folder(tmp_path: Path) -> None:
         ("batch_samples,updates\n64,100\n64,110\n", (), "got one, 64, measured 2 times"),
         ("batch_samples,updates\n0,100\n64,110\n", (), "line 2, batch_samples: must be a number > 0"),
         ("batch_samples,updates\n8,-100\n64,110\n", (), "line 2, updates: must be a number >= 1"),
-        ("batch_samples,updates,diverged\n8,100,yes\n64,110,no\n", (), "line 2, diverged: must be no"),
+        (
+            "batch_samples,updates,diverged\n8,100,yes\n64,110,no\n",
+            (),
+            "got one, 64, measured 1 times; at 1 others no run reached",
+        ),
+        (
+            "batch_samples,updates,outcome\n8,100,lost\n64,110,ok\n",
+            (),
+            "line 2, outcome: must be finished, censored or diverged",
+        ),
         ("batch_size,updates\n8,100\n64,110\n", (), "mine.csv: batch_samples: is missing; did you mean 'batch_size'?"),
         (TABLE, ("--predict", "1,x"), "--predict must be batch sizes > 0 like 4096,8192, got '1,x'"),
         (TABLE, ("--predict", "-4"), "--predict must be batch sizes > 0"),
