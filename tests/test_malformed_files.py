@@ -144,3 +144,34 @@ def test_no_name_leads_anywhere_else(tmp_path: Path, use: str, key: str) -> None
 
 def test_the_shipped_files_are_left_as_they_are() -> None:
     assert (ROOT / "scenarios" / "resnet50-a100.toml").read_text(encoding="utf-8") == SHIPPED["resnet50-a100"]
+
+
+STEPS = """\
+source,workload,gpu,n_nodes,n_gpus,placement,local_batch,accumulation,step_time_s,sync_time_s
+s,w,T4,1,2,2,8,1,0.5,0.1
+"""
+WRONG_CELLS = {
+    "n_nodes": ("0", "2.5", "x", "9", "-1", "nan", "1e99"),
+    "n_gpus": ("0", "1.5", "", "x", "1e12", "inf"),
+    "local_batch": ("0", "-8", "", "x", "nan", "1_000"),
+    "accumulation": ("0", "0.5", "x", "-1"),
+    "step_time_s": ("0", "-1", "", "x", "nan", "inf", "1e40"),
+    "sync_time_s": ("-0.1", "x", "nan"),
+}
+
+
+@pytest.mark.parametrize(("column", "cell"), [(column, cell) for column, cells in WRONG_CELLS.items() for cell in cells])
+@pytest.mark.parametrize(
+    "command_line", [("fit", "step-time"), ("validate", "step-time", "--data")], ids=lambda words: words[0]
+)
+def test_a_malformed_table_of_steps_is_refused_by_line_and_column(
+    tmp_path: Path, command_line: tuple[str, ...], column: str, cell: str
+) -> None:
+    header, row = STEPS.splitlines()
+    cells = row.split(",")
+    cells[header.split(",").index(column)] = cell
+    path = written(tmp_path, "\n".join([header, row, ",".join(cells), ""]), "steps.csv")
+    done = command(*command_line, path)
+    assert (done.status, done.out) == (1, "")
+    assert [line for line in done.lines if line.startswith(f"{path}: line 3, {column}: must ")] == done.lines
+    assert done.lines

@@ -276,6 +276,32 @@ def test_the_file_that_start_writes_is_one_that_design_takes(tmp_path: Path, cap
     assert answered(capsys, "bom", *bill)["total_usd"] > 0
 
 
+def test_the_scenario_that_fit_step_time_saves_gives_the_time_of_run(
+    run: dict[str, Any], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Steps of the scenario's own laws, timed on paper on 1 to 64 GPUs, fitted and saved: T_C at the same batch agrees."""
+    value = {row["key"].rsplit(".", 1)[-1]: row["value"] for row in answered(capsys, "explain", SCENARIO)["rows"]}
+    lines = ["local_batch,n_gpus,n_nodes,step_time_s"]
+    for P in (1, 2, 4, 8, 16, 32, 64):
+        reduce_s = (
+            value["in_node_s"] + value["node_jump_s"] * (P > 8) + value["per_doubling_s"] * math.log2(P) if P > 1 else 0.0
+        )
+        for m in (16, 32, 64, 98, 128, 256):
+            compute_s = value["gamma_s_per_sample"] * max(m, value["knee_samples"])  # Eqn 4
+            lines.append(f"{m},{P},{-(-P // 8)},{compute_s + reduce_s}")
+    (tmp_path / "steps.csv").write_text("\n".join([*lines, ""]), encoding="utf-8")
+    saved = tmp_path / "mine.toml"
+    flags = ("--node", "dgx-a100-640", "--workload", "resnet50-mlperf", "--predict", "98@64", "--save", str(saved))
+    fitted = answered(capsys, "fit", "step-time", str(tmp_path / "steps.csv"), *flags)
+    (step,) = fitted["predictions"]
+    assert step["lo90"] < run["update_time_s"] < step["hi90"]
+    saved.write_text(saved.read_text(encoding="utf-8").replace("[run]", "[run]\nbatch_samples = 6272"), encoding="utf-8")
+    mine = answered(capsys, "run", str(saved))
+    assert run["batch_samples"] == 6272
+    # one overlap exponent stands for the sum here, and the head of the file says how far the law is off the fit's predictions
+    assert mine["converge_time_s"] == pytest.approx(run["converge_time_s"], rel=0.05)
+
+
 @pytest.mark.parametrize("kind", ["network", "reduce", "bill-of-materials"])
 def test_what_validate_says_stands_in_the_document(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     everything = answered(capsys, "validate", kind)["summary"]["all"]

@@ -102,7 +102,7 @@ class StepTimeFit:
     weights : tuple of float
         Weight of each; adds up to 1.
     held_out : HeldOut or None
-        None where too few numbers of learners were measured: forms then weigh by their evidence, how well they explain the points.
+        None where too few numbers of learners were measured: forms then weigh by their evidence.
     """
 
     series: StepTimeSeries

@@ -9,11 +9,11 @@ and lets many small placements outweigh the few large ones that count.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from simulator.calibration.step_time_series import Places, StepTimeSeries, places_of
+from simulator.calibration.step_time_series import Places, StepPoint, StepTimeSeries, places_of
 from simulator.quantities import FloatArray
 
 __all__ = ["LOG_WEIGHTS", "SCALES", "SHAPES", "Departure", "Observed", "Reach", "observed", "whitening"]
@@ -107,17 +107,31 @@ def observed(series: StepTimeSeries, *, waits: bool, far: FloatArray | None = No
         By how much to enlarge each point's noise variance, >= 1.
     """
     points = series.points
-    alone = [i for i, point in enumerate(points) if point.compute_time_s is not None and point.place.learners > 1]
-    picked = [*range(len(points)), *(alone if waits else [])]
-    only = [False] * len(points) + [True] * (len(picked) - len(points))
-    seconds = [points[i].compute_time_s if wait else points[i].step_time_s for i, wait in zip(picked, only, strict=True)]
     factor = np.ones(len(points)) if far is None else far
-    counts = np.array([points[i].count for i in picked])
+    alone = _computing(series) if waits else []
+    counts = np.array([point.count for point in [*points, *alone]], dtype=np.float64)
     return Observed(
-        places=places_of((points[i].place for i in picked), only),
-        log_time_s=np.log(np.array(seconds, dtype=np.float64)),
-        noise=factor[picked] * (0.5 + 0.5 / counts),
+        places=places_of([point.place for point in [*points, *alone]], [False] * len(points) + [True] * len(alone)),
+        log_time_s=np.log([*(point.step_time_s for point in points), *(point.compute_time_s or 1.0 for point in alone)]),
+        noise=np.concatenate([factor, np.ones(len(alone))]) * (0.5 + 0.5 / counts),
     )
+
+
+def _computing(series: StepTimeSeries) -> list[StepPoint]:
+    """Return what exposed waits leave of the steps, several placements of as many learners joined: Gamma knows no placement."""
+    grouped: dict[tuple[float, int, int], list[StepPoint]] = {}
+    for point in series.points:
+        if point.compute_time_s is not None and point.place.learners > 1:
+            at = point.place
+            grouped.setdefault((at.local_samples, at.learners, at.micro_steps), []).append(point)
+    return [
+        replace(
+            members[-1],
+            compute_time_s=float(np.exp(np.mean(np.log([point.compute_time_s or 1.0 for point in members])))),
+            count=sum(point.count for point in members),
+        )
+        for members in grouped.values()
+    ]
 
 
 def whitening(departure: Departure, data: Observed) -> FloatArray:

@@ -13,7 +13,7 @@ from simulator.calibration.step_time_next import filled
 from simulator.calibration.step_time_series import StepPlace, StepPoint, StepTimeSeries, places_of
 
 PLACES = [filled(m, P, 4) for m in (8.0, 16.0, 32.0, 64.0) for P in (1, 2, 4, 8, 16, 32)]
-CLUSTERS = 30
+CLUSTERS = 15
 KINDS = ("node_log", "two_tier_ring", "ring", "tree_across_nodes", "node_root")
 
 
