@@ -165,8 +165,8 @@ def write_reduce(path: Path, fit: ReduceFit, *, gradient_bytes: float, source: s
         ]
     where = " and ".join(f"{one.devices} devices on {one.nodes} node{'s' if one.nodes > 1 else ''}" for one in large)
     head = [
-        f"# Delta(P) of {safe_text(fit.series.name)}, for a gradient of {gradient_bytes:.10g} bytes: agrees with the fit there, on",
-        f"# {where}. Paste it into a scenario; another gradient needs another table.",
+        f"# Delta(P) of {safe_text(fit.series.name)}, for a gradient of {gradient_bytes:.10g} bytes: agrees with the fit",
+        f"# there, on {where}. Paste it into a scenario; another gradient needs another table.",
         "[reduce]",
     ]
     written(path, "\n".join([*head, *lines, ""]))

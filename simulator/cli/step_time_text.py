@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from simulator.cli.fit import two_digits
+from simulator.cli.fit_text import two_digits
 
 __all__ = ["print_fits"]
 
