@@ -33,6 +33,7 @@ __all__ = ["ClusterTimes", "SeriesTimes", "TrainingTime", "fit_cluster_times"]
 NEWTON_STEPS = 12
 LARGEST_DEVIATION = 0.3
 """Relative deviations of updates from their law beyond this count as this much: a run that nearly failed is no pace."""
+DEPARTURE_SD, DEPARTURE_LENGTH = 0.06, 1.4
 DEVIATION_SD, DEVIATION_COUNT = 0.05, 4.0
 """Typical deviation of the updates of a series from the law, and of its rows from that; worth so many series."""
 
@@ -57,6 +58,37 @@ class TrainingTime:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Own:
+    """The rows of a series that are whole times, and what its parameters leave of them.
+
+    Parameters
+    ----------
+    accelerators : tuple of str
+        Of each row.
+    log_learners, log_local_samples : ndarray, shape (rows,)
+        Logarithms of P and m.
+    leftover : ndarray, shape (draws, rows)
+        Q times (measured - predicted), for each draw.
+    precision : ndarray, shape (rows, rows)
+        Q, the inverse of their covariance.
+    """
+
+    accelerators: tuple[str, ...]
+    log_learners: FloatArray
+    log_local_samples: FloatArray
+    leftover: FloatArray
+    precision: FloatArray
+
+    def shares(self, accelerator: str, learners: float, local_samples: FloatArray) -> FloatArray:
+        """Return the covariance of each row's error with that of a system at some m, shape (rows, x)."""
+        apart = np.hypot(
+            np.log(learners) - self.log_learners[:, None], np.log(local_samples)[None, :] - self.log_local_samples[:, None]
+        )
+        same = np.array([one == accelerator for one in self.accelerators])
+        return np.asarray(ACCELERATOR_SD**2 * same[:, None] + DEPARTURE_SD**2 * np.exp(-apart / DEPARTURE_LENGTH))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesTimes:
     """What is known of one series: draws of its parameters, and how its updates deviate from their law.
 
@@ -64,10 +96,8 @@ class SeriesTimes:
     ----------
     draws : Draws
         Of the parameters, in the order of `PARAMETERS`.
-    leftover : ndarray, shape (draws, accelerators)
-        What each accelerator of the series is beyond its parameters, relative.
-    leftover_variances : dict of str to float
-        Variance of that, by accelerator; of others it is the square of `ACCELERATOR_SD`.
+    own : _Own
+        Its rows, and what the parameters leave of them.
     variants : dict of str to float
         Effects of accelerators everywhere.
     pass_samples : float
@@ -79,8 +109,7 @@ class SeriesTimes:
     """
 
     draws: Draws
-    leftover: dict[str, FloatArray]
-    leftover_variances: dict[str, float]
+    own: _Own
     variants: dict[str, float]
     pass_samples: float
     evaluated: float
@@ -109,8 +138,8 @@ class SeriesTimes:
             evaluation=np.asarray(False),
         )
         found, _ = log_seconds(self.draws.points[:, None, :], at)
-        moved = found + self.variants.get(accelerator, 0.0)
-        return moved + self.leftover[accelerator][:, None] if accelerator in self.leftover else moved
+        shares = self.own.shares(accelerator, learners, M / learners)
+        return np.asarray(found + self.variants.get(accelerator, 0.0) + self.own.leftover @ shares)
 
     def predict(
         self, *, accelerator: str, learners: int, nodes: int, batch_samples: float, law_updates: float, law_sd: float
@@ -134,11 +163,14 @@ class SeriesTimes:
             raise ValueError(f"batch_samples must be >= learners, {learners}, got {batch_samples:g}")
         log_s = self.log_times(accelerator, learners, nodes, np.array([batch_samples]), np.array([law_updates]))
         own = OWN_SD**2 * OWN_DEGREES / (OWN_DEGREES - 2.0)
-        variant = self.leftover_variances.get(accelerator, ACCELERATOR_SD**2)
-        variance = own + variant + law_sd**2 + self.pace[1]
+        shares = self.own.shares(accelerator, learners, np.array([batch_samples / learners]))[:, 0]
+        left = ACCELERATOR_SD**2 + DEPARTURE_SD**2 - float(shares @ self.own.precision @ shares)
+        variance = own + max(0.0, left) + law_sd**2 + self.pace[1]
         mixture = Mixture(weights=self.draws.weights, means=log_s, variances=np.full_like(log_s, variance))
-        low, middle, high = (float(np.exp(mixture.quantile(q)[0])) for q in (0.05, 0.5, 0.95))
-        return TrainingTime(time_s=middle, interval90=(low, high), updates=float(law_updates * np.exp(self.pace[0])))
+        low, high = (float(np.exp(mixture.quantile(q)[0])) for q in (0.05, 0.95))
+        return TrainingTime(
+            time_s=_least_relative_error(mixture), interval90=(low, high), updates=float(law_updates * np.exp(self.pace[0]))
+        )
 
     def best_batch(
         self, *, accelerator: str, learners: int, nodes: int, batch_samples: ArrayLike, law_updates: ArrayLike
@@ -177,9 +209,13 @@ class ClusterTimes:
         y = rows.log_s[own] - np.where(late, 0.0, [variants[accelerator] for accelerator in names])
         everything = conditions_of(rows)
         at = Conditions(**{field: getattr(everything, field)[own] for field in Conditions.__dataclass_fields__})
-        same = np.array([[a == b for b in names] for a in names]) & ~late[:, None] & ~late[None, :]
+        same = np.array([[a == b for b in names] for a in names])
         own_variances = np.where(late, EVALUATION_SD**2, OWN_SD**2) / self.population.weights[own]
-        Q = np.linalg.inv(np.diag(own_variances) + ACCELERATOR_SD**2 * same)
+        log_P, log_m = np.log(at.learners), np.log(at.local_samples)
+        apart = np.hypot(log_P[:, None] - log_P, log_m[:, None] - log_m)
+        whole = ~late[:, None] & ~late[None, :]
+        shared = ACCELERATOR_SD**2 * same + DEPARTURE_SD**2 * np.exp(-apart / DEPARTURE_LENGTH)
+        Q = np.linalg.inv(np.diag(own_variances) + whole * shared)
         mean, variance = self.population.means[i], self.population.variances[i]
 
         mode = self.population.modes[i]
@@ -195,17 +231,18 @@ class ClusterTimes:
                 -0.5 * np.einsum("ci,ij,cj->c", gaps, Q, gaps) - 0.5 * np.sum((points - mean) ** 2 / variance, axis=1)
             )
 
-        draws = importance_draws(log_posterior, mode, np.linalg.inv(information))
+        draws = importance_draws(log_posterior, mode, np.asarray(np.linalg.inv(information), dtype=np.float64))
         gaps = y - log_seconds(draws.points[:, None, :], at)[0]
-        leftover, leftover_variances = {}, {}
-        for accelerator in sorted({one for one, hidden in zip(names, late, strict=True) if not hidden}):
-            shares = ACCELERATOR_SD**2 * np.array([one == accelerator for one in names]) * ~late
-            leftover[accelerator] = gaps @ Q @ shares
-            leftover_variances[accelerator] = max(0.0, ACCELERATOR_SD**2 - float(shares @ Q @ shares))
+        mine = ~late  # evaluation times share nothing with the others: Q has no entries between them
         return SeriesTimes(
             draws=draws,
-            leftover=leftover,
-            leftover_variances=leftover_variances,
+            own=_Own(
+                accelerators=tuple(name for name, kept in zip(names, mine, strict=True) if kept),
+                log_learners=log_P[mine],
+                log_local_samples=log_m[mine],
+                leftover=(gaps @ Q)[:, mine],
+                precision=Q[np.ix_(mine, mine)],
+            ),
             variants=variants,
             pass_samples=rows.runs[rows.run[own[0]]].pass_samples,
             evaluated=float(rows.evaluated[i]),
@@ -232,6 +269,14 @@ def fit_cluster_times(runs: Sequence[TrainingRun]) -> ClusterTimes:
         If there are no runs.
     """
     return ClusterTimes(population=fit_population(StackedRuns.of(runs)))
+
+
+def _least_relative_error(mixture: Mixture) -> float:
+    """Return the time t that makes the mean of |t/T - 1| least over the times T of a mixture: the median weighted by 1/T."""
+    tilt = 0.5 * mixture.variances[:, 0] - mixture.means[:, 0]
+    weights = mixture.weights * np.exp(tilt - np.max(tilt))
+    tilted = Mixture(weights=weights / np.sum(weights), means=mixture.means - mixture.variances, variances=mixture.variances)
+    return float(np.exp(tilted.quantile(0.5)[0]))
 
 
 def _pace(runs: Sequence[TrainingRun], series: str) -> tuple[float, float]:

@@ -48,9 +48,7 @@ class Draws:
         return float(np.interp(q, np.cumsum(w) - 0.5 * w, values[order]))
 
 
-def importance_draws(
-    log_posterior: Callable[[FloatArray], FloatArray], mode: FloatArray, covariance: FloatArray
-) -> Draws:
+def importance_draws(log_posterior: Callable[[FloatArray], FloatArray], mode: FloatArray, covariance: FloatArray) -> Draws:
     """Draw from a posterior.
 
     Parameters

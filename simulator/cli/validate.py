@@ -44,6 +44,8 @@ class Kind:
         Median absolute error of "all" that `--strict` allows; coverage is checked in any case.
     rivals_from : int
         Cases from which on a group shows in the text what stands beside its first quantity; the JSON has all.
+    every_row : callable, optional
+        What the text says of every case, instead of the worst: from a case to its cells.
     """
 
     title: str
@@ -51,6 +53,7 @@ class Kind:
     load: Callable[[Path | None], Validation]
     median_tolerance: float | None = None
     rivals_from: int = 1
+    every_row: Callable[[Prediction], dict[str, str]] | None = None
 
 
 def _gamma(data: Path | None) -> Validation:
@@ -105,10 +108,32 @@ def _step_time(data: Path | None, fit_up_to: int = 16) -> Validation:
     return validate_step_time(data, fit_up_to=fit_up_to)
 
 
+def _time_to_converge(data: Path | None, updates: Path | None = None) -> Validation:
+    from simulator.validation.time_to_converge import validate_time_to_converge
+
+    return validate_time_to_converge(data, updates)
+
+
 def _bill_of_materials(data: Path | None) -> Validation:
     from simulator.validation.bill_of_materials import FAT_TREE_BOM, validate_bill_of_materials
 
     return validate_bill_of_materials(data or FAT_TREE_BOM, name=None if data else FAT_TREE_BOM.name)
+
+
+def _system_row(case: Prediction) -> dict[str, str]:
+    about = case.about
+    fitted = [str(P) for P in about["learners_fitted"]]
+    return {
+        "P fitted": ", ".join(fitted if len(fitted) <= 3 else [*fitted[:1], "...", *fitted[-1:]]),
+        "P": str(about["learners"]),
+        "case": case.case.replace(", NVIDIA ", ", "),
+        "minutes": f"{case.predicted:.3g}",
+        "90 %": "-" if case.lo90 is None or case.hi90 is None else f"{case.lo90:.3g} to {case.hi90:.3g}",
+        "published": f"{case.actual:.3g}",
+        "error": _percent(case.error, sign="+"),
+        "best batch": f"{about['batch_samples_chosen']:g}",
+        "gain": _percent(about["chosen_gain"]),
+    }
 
 
 KINDS: dict[str, Kind] = {
@@ -163,6 +188,19 @@ KINDS: dict[str, Kind] = {
         median_tolerance=0.07,
         rivals_from=3,
     ),
+    "time-to-converge": Kind(
+        title="minutes to train of the largest system, from smaller systems of the same series",
+        meaning=(
+            "MLPerf Training results. A series is a (version, submitter, accelerator family, benchmark) with three numbers of\n"
+            "accelerators or more: the rows at the largest are predicted from the smaller, the updates law of the reference\n"
+            "points, and other series: those of other benchmarks, and of this one with fewer accelerators. Rows that share a\n"
+            "series share its weight. borrowed: results before 1.0, with the law of 1.0.0, outside all. (naive): gamma m +\n"
+            "constant + c log2 P, fitted to the wall-clock time per step of the smaller systems, times the law's updates."
+        ),
+        load=_time_to_converge,
+        median_tolerance=0.06,
+        every_row=_system_row,
+    ),
     "bill-of-materials": Kind(
         title="switches, cables and prices of published fat-tree clusters, counted from end ports, ports of a switch and tiers",
         meaning=(
@@ -181,6 +219,7 @@ def validate(
     /,
     *,
     data: Path | None = None,
+    updates: Path | None = None,
     fit_up_to: WholeNumber | None = None,
     strict: bool = False,
     output: OutputFlags = NO_OUTPUT,
@@ -192,10 +231,12 @@ def validate(
     ----------
     kind
         What to validate: updates (to converge, at batch sizes left out), gamma (seconds per sample of pairs that nobody timed),
-        network (against SimGrid), reduce (measured all-reduces), step-time (measured steps, on more GPUs), bill-of-materials
-        (published fat-tree clusters).
+        network (against SimGrid), reduce (measured all-reduces), step-time (measured steps, on more GPUs), time-to-converge
+        (published times to train, of larger systems), bill-of-materials (published fat-tree clusters).
     data
         A table with the header of the one that ships, to predict instead of it.
+    updates
+        Of time-to-converge: a table of reference points with the header of the one that ships, instead of it.
     fit_up_to
         Of step-time: fit the rows with at most so many GPUs (default 16), predict those with more.
     strict
@@ -203,7 +244,7 @@ def validate(
     figures
         Draw predicted against measured into the folder of --out too.
     """
-    if kind == "step-time":
+    if kind in ("step-time", "time-to-converge"):
         from simulator.cli.threads import one_blas_thread
 
         one_blas_thread()
@@ -216,8 +257,17 @@ def validate(
         if fit_up_to < 1:
             raise SimulatorError(f"--fit-up-to must be >= 1, got {fit_up_to}")
         chosen = replace(chosen, load=partial(_step_time, fit_up_to=fit_up_to))
+    if updates is not None:
+        if kind != "time-to-converge":
+            raise SimulatorError(f"--updates is for validate time-to-converge, got it with {kind}")
+        chosen = replace(chosen, load=partial(_time_to_converge, updates=updates))
     with collected_warnings() as caught:
-        inputs = {"kind": kind, "data": _digest(data), **({} if fit_up_to is None else {"fit_up_to": fit_up_to})}
+        inputs = {
+            "kind": kind,
+            "data": _digest(data),
+            **({} if updates is None else {"updates": _digest(updates)}),
+            **({} if fit_up_to is None else {"fit_up_to": fit_up_to}),
+        }
         out = Output.prepared("validate", output, title=chosen.title, seed=None, inputs=inputs, figures=figures)
         with request_errors(str(data) if data is not None else None):
             validation = chosen.load(data)
@@ -297,6 +347,10 @@ def _print(kind: Kind, validation: Validation, summary: Mapping[str, Mapping[str
         and not (" (" in name and found["cases"] < kind.rivals_from)
     ]
     print_table(cells, right=[name for name in cells[0] if name != "group"] if cells else [])
+    if kind.every_row is not None:
+        rows = [kind.every_row(case) for case in validation.predictions if case.quantity == validation.primary]
+        print_lines(["", "every case"])
+        print_table(rows, right=[name for name in rows[0] if name != "case"] if rows else [])
     first = [case for case in validation.predictions if validation.primary in (None, case.quantity) and case.error]
     worst = sorted(first, key=_farthest)[:WORST]
     print_lines(["", "largest errors" if worst else "every case agrees to the last digit"])

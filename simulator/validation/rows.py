@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,10 @@ class Prediction:
         Relative error that the case allows; None where it names none.
     seconds : float or None
         What computing the prediction took; it differs from run to run and stays out of the table.
+    weight : float
+        What the case counts in its groups, > 0.
+    about : mapping of str to value
+        Further columns of the row.
     """
 
     case: str
@@ -52,6 +56,8 @@ class Prediction:
     part: str = ""
     tolerance: float | None = None
     seconds: float | None = None
+    weight: float = 1.0
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         non_negative("predicted", self.predicted)
@@ -87,6 +93,7 @@ class Prediction:
             "series": self.series,
             "part": self.part or None,
             **judged,
+            **self.about,
         }
 
 
@@ -130,7 +137,7 @@ class Validation:
 
     def summary(self) -> dict[str, dict[str, Any]]:
         """Return the summary of each group, see `summary`."""
-        return {name: summary(cases) for name, cases in self.groups().items()}
+        return {name: summary(cases, [case.weight for case in cases]) for name, cases in self.groups().items()}
 
 
 def summary(cases: Sequence[Prediction], weights: Iterable[float] | None = None) -> dict[str, Any]:
