@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["simulate", "simulation_keys"]
 
 NO_CHOICE, NO_OUTPUT, NO_WORKERS = ScenarioFlags(), OutputFlags(), WorkerFlags()
-MOST_REPLICATIONS = 1_000_000
 MOST_TRACE_UPDATES = 1_000_000
 
 
@@ -53,6 +52,7 @@ def simulate(
     from simulator.cli.output import Output, collected_warnings, request_errors
     from simulator.cli.progress import shown_progress
     from simulator.scenarios.simulations import simulated_scenario
+    from simulator.scenarios.verb_sections import MOST_REPLICATIONS
     from simulator.studies.simulation import Watched, answers, simulated
 
     processes = workers.number()

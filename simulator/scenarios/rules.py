@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from simulator.errors import Fault
 from simulator.loading import values_of
 from simulator.messages import did_you_mean
+from simulator.network.laws import LinearReduce
+from simulator.overlap import SumOverlap
 from simulator.profiles import is_path
 from simulator.scenarios.cluster_sections import FabricReduce, NetworkSection
 
@@ -177,11 +179,11 @@ def _run(scenario: Scenario) -> list[tuple[str, str]]:
 
 def _simulate(scenario: Scenario) -> list[tuple[str, str]]:
     """Apply the bounds of [run] to what [simulate] gives, and to each [[job]]; name slow learners that do not exist."""
-    sections, faults = scenario.sections, []
+    sections = scenario.sections
+    simulate, faults = sections.simulate, _server(scenario)
     at_hand = learners_at_hand(scenario)
     if at_hand is None:
-        return []
-    simulate = sections.simulate
+        return faults
     if simulate is not None:
         M, P = simulate.batch_samples, simulate.learners
         P = P if isinstance(P, int) else at_hand
@@ -203,6 +205,19 @@ def _simulate(scenario: Scenario) -> list[tuple[str, str]]:
         if isinstance(M, float):
             rules = _given_batch(scenario, workloads, M, [("job", job.learners)], whole=True)
             faults += [(f"job[{i}].batch_samples", rule) for rule in rules]
+    return faults
+
+
+def _server(scenario: Scenario) -> list[tuple[str, str]]:
+    """Check that a parameter server with a queue knows what each gradient takes, and that nothing hides it."""
+    simulate, reduce = scenario.sections.simulate, scenario.sections.reduce
+    if simulate is None or simulate.server is None or reduce is None:
+        return []
+    faults = []
+    if not isinstance(reduce.law, LinearReduce):
+        faults.append(("simulate.server", "needs reduce.kind = 'linear', whose delta_s is the service of one gradient"))
+    if not isinstance(reduce.overlap, SumOverlap):
+        faults.append(("simulate.server", "needs reduce.overlap.kind = 'sum'"))
     return faults
 
 

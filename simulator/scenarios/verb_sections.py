@@ -11,6 +11,10 @@ from simulator.scenarios.cluster_sections import Topology
 
 __all__ = ["AllocateSection", "CompareSection", "DesignSection", "JobSection", "RunSection", "SimulateSection"]
 
+MOST_REPLICATIONS = 1_000_000
+MOST_RELATIVE_SD = 10.0
+"""Beyond this nearly every draw is close to 0, and the mean rests on draws too rare for any run to meet."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSection:
@@ -71,6 +75,9 @@ class NoiseSection:
 
     def __post_init__(self) -> None:
         check(self, relative_sd=non_negative)
+        if self.relative_sd is not None and self.relative_sd > MOST_RELATIVE_SD:
+            rule = f"must be <= {MOST_RELATIVE_SD:g}: what scatters more is a hiccup"
+            raise ValueError(f"relative_sd {rule}, got {self.relative_sd:g}")
         if self.kind in ("lognormal", "gamma") and self.relative_sd is None:
             raise ValueError(f"relative_sd must be given for kind = {self.kind!r}")
         if self.kind == "exponential" and self.relative_sd is not None and self.relative_sd > 1:
@@ -123,6 +130,8 @@ class Replications:
         check(self, min=whole, max=whole, stop_relative_halfwidth=positive)
         if self.min > self.max:
             raise ValueError(f"max must be >= min = {self.min}, got {self.max}")
+        if self.max > MOST_REPLICATIONS:
+            raise ValueError(f"max must be <= {MOST_REPLICATIONS:,}, got {self.max:,}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +160,8 @@ class SimulateSection:
                 raise ValueError(f"{name} needs mode = 'every_learner', got {self.mode!r}")
         if isinstance(self.replications, int):
             whole("replications", self.replications)
+            if self.replications > MOST_REPLICATIONS:
+                raise ValueError(f"replications must be <= {MOST_REPLICATIONS:,}, got {self.replications:,}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

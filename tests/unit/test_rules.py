@@ -251,6 +251,10 @@ def test_rules_of_cost(tmp_path: Path, cost: str, says: str) -> None:
 @pytest.mark.parametrize(
     ("simulate", "says"),
     [
+        (
+            'server = "fixed"\nmode = "every_learner"',
+            "simulate.server: needs reduce.kind = 'linear', whose delta_s is the service of one gradient",
+        ),
         ("batch_samples = 3", "simulate.batch_samples: must be >= the 16 learners"),
         ("learners = 99", "simulate.learners: must be <= the 16 learners of the cluster, got 99"),
         ("batch_samples = 99_999", "simulate.batch_samples: must be <= data_set_samples"),
@@ -268,6 +272,12 @@ def test_rules_of_cost(tmp_path: Path, cost: str, says: str) -> None:
 def test_rules_of_simulate(tmp_path: Path, simulate: str, says: str) -> None:
     found = faults(tmp_path, f"[simulate]\n{simulate}\n")
     assert any(line.startswith(says) for line in found), found
+
+
+def test_a_server_with_a_queue_needs_its_gradients_one_by_one_and_unhidden(tmp_path: Path) -> None:
+    law = ('kind = "constant"\ndelta_s = "4 ms"', 'kind = "linear"\ndelta_s = "4 ms"\noverlap = { kind = "max" }')
+    found = faults(tmp_path, '[simulate]\nserver = "fixed"\nmode = "every_learner"\n', law)
+    assert "simulate.server: needs reduce.overlap.kind = 'sum'" in str(found)
 
 
 @pytest.mark.parametrize(

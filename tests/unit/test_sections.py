@@ -312,6 +312,12 @@ def test_faults_of_the_reduce_law(text: str, says: str) -> None:
         ("[simulate]\nlearners_per_unit = 2", "simulate.learners_per_unit: needs mode = 'every_learner', got 'cohorts'"),
         ("[simulate]\nreplications = 0", "simulate.replications: must be a whole number >= 1, got 0"),
         ("[simulate]\nreplications = { min = 3, max = 2 }", "simulate.replications.max: must be >= min = 3, got 2"),
+        ("[simulate]\nreplications = 1_000_001", "simulate.replications: must be <= 1,000,000, got 1,000,001"),
+        ("[simulate]\nreplications = { max = 1_000_001 }", "simulate.replications.max: must be <= 1,000,000, got 1,000,001"),
+        (
+            '[simulate.noise]\nkind = "gamma"\nrelative_sd = 11',
+            "simulate.noise.relative_sd: must be <= 10: what scatters more is a hiccup, got 11",
+        ),
         ('[simulate.failures]\nkind = "exponential"', "simulate.failures.node_mtbf_s: is missing"),
         (
             '[simulate.failures]\nkind = "exponential"\nnode_mtbf_s = 1\ncheckpoint_every_s = 1\ncheckpoint_every_updates = 2',
