@@ -1,8 +1,8 @@
-"""The best design where everything money buys is a real number: Eqns 11 and 12, for any smooth costs and any number of components.
+"""The best design where all that money buys is a real number: Eqns 11 and 12, any smooth costs, any number of components.
 
-Time and money are minimised over the logarithms of the levers (learners, gamma, delta, ...). There T_C at M_opt is convex, and so
-is money that is a sum of powers: the optimum found is then the only one. The certificate is what the paper asks of it: a further
-dollar gains the same time wherever it is spent, but where a bound holds, which is named.
+Time and money are minimised over the logarithms of the levers (learners, gamma, delta, ...). There T_C at M_opt is convex, and
+so is money that is a sum of powers: the optimum found is then the only one. The certificate is what the paper asks of it: a
+further dollar gains the same time wherever it is spent, but where a bound holds, which is named.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ def _best(problem: ContinuousProblem, alone: bool) -> ContinuousDesign | None:
     system = System(problem=problem, components=components, free=free, fixed=fixed, alone=alone)
     best: tuple[Found, FloatArray] | None = None
     for bounds in _smooth_pieces(system):
-        found = least_largest(system, bounds)
+        found = least_largest(system, bounds, None if best is None else best[0].y)
         if found.violation <= SLACK and (best is None or found.value < best[0].value - 1e-12):
             best = found, bounds
     return None if best is None else _described(system, *best)
@@ -193,8 +193,8 @@ def _what_would_be_feasible(problem: ContinuousProblem) -> str:
     if problem.deadline_s < fastest.time_s:
         slowest = max(problem.workloads, key=lambda time: fastest.workloads[time.name].converge_time_s)
         return (
-            f"no design converges within {problem.deadline_s:g} s, whatever it costs: the fastest within the bounds of the levers "
-            f"takes {fastest.time_s:.6g} s ({slowest.name}) for {fastest.cost_usd:,.0f} USD"
+            f"no design converges within {problem.deadline_s:g} s, whatever it costs: the fastest within the bounds of the "
+            f"levers takes {fastest.time_s:.6g} s ({slowest.name}) for {fastest.cost_usd:,.0f} USD"
         )
     limits = [f"{problem.budget_usd:,.0f} USD"] if isfinite(problem.budget_usd) else []
     limits += [f"{problem.power_max_w:g} W"] if isfinite(problem.power_max_w) else []

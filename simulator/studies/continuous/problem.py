@@ -119,12 +119,17 @@ class ContinuousProblem:
         for name in ("budget_usd", "deadline_s", "power_max_w"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be > 0, got {getattr(self, name):g}")
-        for name, listed in (("levers", self.levers), ("components", self.components), ("workloads", self.workloads)):
-            called = [one.name for one in listed]
-            if len(set(called)) < len(called):
-                raise ValueError(f"{name} must have distinct names, got {called}")
-        used = {name for one in (*self.workloads, *self.components) for name in one.levers}
-        named = {lever.name for lever in self.levers}
+        called = {
+            "levers": [lever.name for lever in self.levers],
+            "components": [component.name for component in self.components],
+            "workloads": [workload.name for workload in self.workloads],
+        }
+        for name, words in called.items():
+            if len(set(words)) < len(words):
+                raise ValueError(f"{name} must have distinct names, got {words}")
+        used = {name for workload in self.workloads for name in workload.levers}
+        used |= {name for component in self.components for name in component.levers}
+        named = set(called["levers"])
         if used != named:
             raise ValueError(f"levers must be those of the workloads and components, {sorted(used)}, got {sorted(named)}")
         if self.objective == "cost" and not isfinite(self.deadline_s):

@@ -7,7 +7,7 @@ constraints met exactly) then makes it exact, and gives the multipliers.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -62,7 +62,7 @@ class Found:
     violation: float
 
 
-def least_largest(functions: Smooth, bounds: FloatArray) -> Found:
+def least_largest(functions: Smooth, bounds: FloatArray, near: FloatArray | None = None) -> Found:
     """Minimise the largest objective.
 
     Parameters
@@ -71,6 +71,8 @@ def least_largest(functions: Smooth, bounds: FloatArray) -> Found:
         Objectives and constraints, of order 1 in size.
     bounds : ndarray, shape (n, 2)
         Lower and upper bound of each coordinate; n may be 0.
+    near : ndarray, shape (n,), optional
+        Where to start first.
 
     Returns
     -------
@@ -79,11 +81,10 @@ def least_largest(functions: Smooth, bounds: FloatArray) -> Found:
         place with a small `violation`.
     """
     found: list[Found] = []
-    for start in _starts(bounds):
+    first = [] if near is None else [np.clip(near, bounds[:, 0], bounds[:, 1])]
+    for start in [*first, *_starts(bounds)]:
         one = _polished(functions, bounds, _sequential(functions, bounds, start))
-        agrees = any(
-            abs(one.value - other.value) < AGREE and max(one.violation, other.violation) < AGREE for other in found
-        )
+        agrees = any(abs(one.value - other.value) < AGREE and max(one.violation, other.violation) < AGREE for other in found)
         found.append(one)
         if agrees or not len(bounds):
             break
@@ -98,49 +99,58 @@ def _starts(bounds: FloatArray) -> list[FloatArray]:
 
 
 def _sequential(functions: Smooth, bounds: FloatArray, start: FloatArray) -> FloatArray:
-    """SLSQP over (y, t): least t with every objective <= t."""
+    """SLSQP: on a single objective itself; over (y, t), least t with every objective <= t, where there are several."""
     if not len(bounds):
         return start
     import warnings
 
     from scipy.optimize import minimize
 
-    n = len(bounds)
+    n, first = len(bounds), functions.objectives(start)[0]
+    several = len(first) > 1
+    last: tuple[bytes, FloatArray, FloatArray] | None = None
 
-    def slack(z: FloatArray) -> FloatArray:
-        return np.concatenate([z[n] - functions.objectives(z[:n])[0], -functions.constraints(z[:n])[0]])
+    def evaluated(z: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Objectives, then constraints, with slopes by z; SLSQP asks for each by itself, at the same place."""
+        nonlocal last
+        if last is None or last[0] != z.tobytes():
+            (value, slopes), (wall, wall_slopes) = functions.objectives(z[:n]), functions.constraints(z[:n])
+            values, gradients = np.append(value, wall), np.vstack([slopes, wall_slopes])
+            if several:
+                of_t = np.append(-np.ones(len(value)), np.zeros(len(wall)))
+                values, gradients = values + of_t * z[n], np.column_stack([gradients, of_t])
+            last = z.tobytes(), values, gradients
+        return last[1], last[2]
 
-    def slack_slopes(z: FloatArray) -> FloatArray:
-        of_objectives, of_constraints = functions.objectives(z[:n])[1], functions.constraints(z[:n])[1]
-        upper = np.column_stack([-of_objectives, np.ones(len(of_objectives))])
-        return np.vstack([upper, np.column_stack([-of_constraints, np.zeros(len(of_constraints))])])
-
-    towards = np.zeros(n + 1)
-    towards[n] = 1.0
-    first = np.append(start, functions.objectives(start)[0].max())
+    skip = 0 if several else 1
+    towards = np.append(np.zeros(n), 1.0)
+    ends: list[tuple[float | None, float | None]] = [(low, high) for low, high in bounds.tolist()]
+    walls: Any = {"type": "ineq", "fun": lambda z: -evaluated(z)[0][skip:], "jac": lambda z: -evaluated(z)[1][skip:]}
+    objective: Any = (lambda z: z[n]) if several else (lambda z: evaluated(z)[0][0])
+    slope: Any = (lambda _: towards) if several else (lambda z: evaluated(z)[1][0])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # steps outside the bounds are clipped, which SLSQP warns about
         result = minimize(
-            lambda z: z[n],
-            first,
-            jac=lambda _: towards,
-            bounds=[*bounds.tolist(), (None, None)],
-            constraints=[{"type": "ineq", "fun": slack, "jac": slack_slopes}],
+            objective,
+            np.append(start, first.max()) if several else start,
+            jac=slope,
+            bounds=[*ends, (None, None)] if several else ends,
+            constraints=[walls],
             method="SLSQP",
-            options={"ftol": 1e-14, "maxiter": 300},
+            options={"ftol": 1e-11, "maxiter": 200},
         )
     y = np.asarray(result.x[:n], dtype=np.float64)
     return np.clip(np.where(np.isfinite(y), y, start), bounds[:, 0], bounds[:, 1])
 
 
-def _multipliers(functions: Smooth, bounds: FloatArray, y: FloatArray, near: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _multipliers(functions: Smooth, bounds: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return the multipliers >= 0 of objectives, constraints and bounds that balance the gradients best."""
     from scipy.optimize import nnls
 
     value, slopes = functions.objectives(y)
     slack, walls = functions.constraints(y)
-    active, tight = value >= value.max() - near, slack >= -near
-    low, high = y <= bounds[:, 0] + near, y >= bounds[:, 1] - near
+    active, tight = value >= value.max() - NEAR, slack >= -NEAR
+    low, high = y <= bounds[:, 0] + NEAR, y >= bounds[:, 1] - NEAR
     side = np.diag(high.astype(np.float64)) - np.diag(low.astype(np.float64))  # gradients of the bounds
     columns = np.hstack([slopes.T * active, walls.T * tight, side])
     sums = np.concatenate([active.astype(np.float64), np.zeros(len(slack) + len(y))])
@@ -152,7 +162,7 @@ def _multipliers(functions: Smooth, bounds: FloatArray, y: FloatArray, near: flo
 
 def _polished(functions: Smooth, bounds: FloatArray, y: FloatArray) -> Found:
     """Newton on the conditions of optimality, with the active set of the first search; kept where it is no worse."""
-    weights, multipliers, at_bound = _multipliers(functions, bounds, y, NEAR)
+    weights, multipliers, at_bound = _multipliers(functions, bounds, y)
     free = np.flatnonzero(at_bound == 0.0)
     y = np.where(at_bound < 0, bounds[:, 0], np.where(at_bound > 0, bounds[:, 1], y)) if len(y) else y
     active, tight = np.flatnonzero(weights > 1e-9), np.flatnonzero(multipliers > 1e-9)
@@ -213,9 +223,7 @@ class _Conditions:
         value, slopes = self.functions.objectives(y)
         slack, walls = self.functions.constraints(y)
         balance = weights @ slopes[self.active] + multipliers @ walls[self.tight]
-        return np.concatenate(
-            [balance[self.free], value[self.active] - largest, slack[self.tight], [weights.sum() - 1.0]]
-        )
+        return np.concatenate([balance[self.free], value[self.active] - largest, slack[self.tight], [weights.sum() - 1.0]])
 
     def slopes(self, z: FloatArray) -> FloatArray:
         """Return the derivative of the residual, by central differences."""

@@ -53,15 +53,19 @@ class System:
 
     def shares(self) -> FloatArray:
         """Return the weights of the workloads in a mean: equal, or their own."""
-        weights = np.array([time.weight if self.problem.objective == "weighted_time" else 1.0 for time in self.problem.workloads])
-        return weights / weights.sum()
+        weighted = self.problem.objective == "weighted_time"
+        weights = np.array([time.weight if weighted else 1.0 for time in self.problem.workloads])
+        return np.asarray(weights / weights.sum())
 
     def log_times(self, y: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return log T_C of each workload and its gradient by y."""
         times, values = self.times(y), self.values(y)
         value = np.array([log(one.converge_time_s) for one in times])
         slopes = np.array(
-            [[one.slopes.get(lever.name, 0.0) * values[lever.name] / one.converge_time_s for lever in self.free] for one in times]
+            [
+                [one.slopes.get(lever.name, 0.0) * values[lever.name] / one.converge_time_s for lever in self.free]
+                for one in times
+            ]
         ).reshape(len(times), len(self.free))
         return value, slopes
 
@@ -104,7 +108,7 @@ class System:
         return np.array([log(share.sum())]), (share @ slopes / share.sum())[None, :]
 
     def constraints(self, y: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return log of dollars over the budget, of watts over their limit, of each time over the deadline; where there are such."""
+        """Return log of dollars, watts and each time over their limits, where there are such."""
         problem = self.problem
         values, slopes = [np.zeros(0)], [np.zeros((0, len(self.free)))]
         if isfinite(problem.budget_usd):

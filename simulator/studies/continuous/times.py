@@ -120,7 +120,7 @@ class TrainingTime:
     def kinks_learners(self) -> tuple[float, ...]:
         """Learners where T_C bends: from there on the largest mini-batch is less than the knee of every learner."""
         P = self.max_batch_samples / min(self.knee_samples, self.max_local_samples)
-        return (P,) if P < inf else ()
+        return () if isinf(P) else (P,)
 
     def best(self, values: Mapping[str, float], *, alone: bool = False) -> BestTime:
         """Return T_C at M_opt.
@@ -156,9 +156,7 @@ class TrainingTime:
         branch: Literal["interior", "knee", "bound"] = "interior" if bound is None else "knee" if bound == "knee" else "bound"
         return BestTime(converge_time_s=T, slopes=slopes, batch_samples=M, learners=P, branch=branch, bound=bound)
 
-    def _at(
-        self, gamma: float, delta: float, fixed: float, P: float
-    ) -> tuple[float, float, float, float, float, str | None]:
+    def _at(self, gamma: float, delta: float, fixed: float, P: float) -> tuple[float, float, float, float, float, str | None]:
         """Return T_C, its derivatives by P, gamma and delta, M_opt and its bound."""
         N, alpha, knee = self.convergence.n_inf_updates, self.convergence.alpha_samples, self.knee_samples
         server = self.reduce == "linear"
@@ -179,6 +177,6 @@ class TrainingTime:
         per_learner = updates * (delta if server else 0.0)
         if bound in ("knee", "memory"):  # M follows P
             per_learner -= alpha / (M * P) * update_s
-        elif M / P > knee:  # M stays, each learner has less of it
+        elif knee * P < M:  # M stays, each learner has less of it
             per_learner -= updates * gamma * M / (P * P)
         return updates * update_s, per_learner, updates * local, updates * (P if server else 1.0), M, bound
