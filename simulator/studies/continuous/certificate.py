@@ -1,4 +1,4 @@
-"""Why no dollar is better spent: the time that a further dollar gains through each lever (Eqn 12), and what holds the others."""
+"""Why no dollar is better spent: the time that a further dollar gains through each lever (Eqn 12), and what holds others."""
 
 from __future__ import annotations
 
