@@ -24,6 +24,8 @@ from simulator.studies.continuous.times import LEARNERS, BestTime
 
 __all__ = ["ContinuousDesign", "continuous_design", "continuous_frontier"]
 
+BESIDE = 1e-12
+"""How far beside a kink, in log learners, a smooth piece begins: the slope there is that of its own side."""
 SLACK = 1e-7
 """Relative excess over a limit that counts as rounding."""
 
@@ -161,7 +163,7 @@ def _smooth_pieces(system: System) -> list[FloatArray]:
     pieces = []
     for ends in pairwise([low, *sorted(kink for kink in kinks if low < kink < high), high]):
         piece = bounds.copy()
-        piece[place] = ends
+        piece[place] = ends[0] + BESIDE * (ends[0] > low), ends[1] - BESIDE * (ends[1] < high)
         pieces.append(piece)
     return pieces
 

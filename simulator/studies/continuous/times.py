@@ -12,7 +12,6 @@ from math import inf, isinf, sqrt
 from typing import Literal
 
 from simulator.convergence import InverseLaw
-from simulator.errors import InfeasibleError
 from simulator.quantities import non_negative, positive
 
 __all__ = ["LEARNERS", "BestTime", "TrainingTime"]
@@ -36,7 +35,7 @@ class BestTime:
     branch : {"interior", "knee", "bound"}
         Where M_opt lies.
     bound : str or None
-        knee, memory or max_batch.
+        knee, memory, max_batch or law_end.
     """
 
     converge_time_s: float
@@ -54,7 +53,7 @@ class TrainingTime:
     Parameters
     ----------
     convergence : InverseLaw
-        N_Update(M). With N_inf <= 0 a bound of the mini-batch is needed.
+        N_Update(M). With N_inf <= 0 T_C falls up to the largest mini-batch, or to the law's end at N_Update = 1.
     knee_samples : float
         M_T, > 0.
     gamma, delta : mapping of str to float
@@ -105,11 +104,6 @@ class TrainingTime:
         for name in ("max_batch_samples", "max_local_samples"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be > 0, got {getattr(self, name):g}")
-        if self.convergence.n_inf_updates <= 0 and isinf(self.max_batch_samples) and isinf(self.max_local_samples):
-            raise InfeasibleError(
-                f"{self.name}: T_C falls with the mini-batch without end where n_inf_updates <= 0, got "
-                f"{self.convergence.n_inf_updates:g}: give max_batch_samples or max_local_samples"
-            )
 
     @property
     def levers(self) -> tuple[str, ...]:
@@ -119,8 +113,8 @@ class TrainingTime:
     @property
     def kinks_learners(self) -> tuple[float, ...]:
         """Learners where T_C bends: from there on the largest mini-batch is less than the knee of every learner."""
-        P = self.max_batch_samples / min(self.knee_samples, self.max_local_samples)
-        return () if isinf(P) else (P,)
+        largest = min(self.max_batch_samples, self.convergence.batch_samples_range[1])
+        return () if isinf(largest) else (largest / min(self.knee_samples, self.max_local_samples),)
 
     def best(self, values: Mapping[str, float], *, alone: bool = False) -> BestTime:
         """Return T_C at M_opt.
@@ -165,14 +159,15 @@ class TrainingTime:
         M, bound = (free, None) if free > knee * P else (knee * P, "knee")
         if N <= 0:
             M, bound = inf, None
-        for most, name in ((self.max_local_samples * P, "memory"), (self.max_batch_samples, "max_batch")):
+        bounds = (
+            (self.max_local_samples * P, "memory"),
+            (self.max_batch_samples, "max_batch"),
+            (self.convergence.batch_samples_range[1], "law_end"),
+        )
+        for most, name in bounds:
             if most < M:
                 M, bound = most, name
         updates, local = N + alpha / M, max(M / P, knee)
-        if updates < 1.0 - 1e-9:
-            raise InfeasibleError(
-                f"{self.name}: the law of updates ends at {alpha / (1.0 - N):.6g} samples, got a bound of {M:.6g}"
-            )
         update_s = overhead + gamma * local
         per_learner = updates * (delta if server else 0.0)
         if bound in ("knee", "memory"):  # M follows P
