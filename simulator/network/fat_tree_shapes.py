@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 from simulator.errors import TopologyError
 from simulator.quantities import positive, whole
 
-__all__ = ["FatTreeShape", "fat_tree_shape"]
+__all__ = ["MOST_TIERS", "FatTreeShape", "fat_tree_shape", "leaf_ports"]
 
 MOST_TIERS = 3
 SLACK = 1e-9
@@ -100,8 +101,7 @@ def fat_tree_shape(hosts: int, radix: int, *, oversubscription: float = 1.0, tie
     if tiers is not None and (whole("tiers", tiers) > MOST_TIERS):
         raise ValueError(f"tiers must be 1, 2 or 3, got {tiers}")
     hosts, radix = int(hosts), int(radix)
-    down = max(d for d in range(1, radix) if d == 1 or d + _uplinks(d, oversubscription) <= radix)
-    up = _uplinks(down, oversubscription)
+    down, up = leaf_ports(radix, oversubscription)
     leaves, half = -(-hosts // down), radix // 2
     holds = (radix, down * radix, down * half * radix)
     fewest = next((tier for tier, most in enumerate(holds, start=1) if hosts <= most), None)
@@ -124,6 +124,13 @@ def fat_tree_shape(hosts: int, radix: int, *, oversubscription: float = 1.0, tie
     return FatTreeShape(
         hosts=hosts, radix=radix, down=(down, pod_leaves, pods), up=(1, spines, cores), trunks=(1, trunk, core_trunk)
     )
+
+
+@lru_cache(maxsize=256)
+def leaf_ports(radix: int, oversubscription: float) -> tuple[int, int]:
+    """Return the ports of a leaf down and up: the most down with ceil(down / oversubscription) up within all ports."""
+    down = max(d for d in range(1, radix) if d == 1 or d + _uplinks(d, oversubscription) <= radix)
+    return down, _uplinks(down, oversubscription)
 
 
 def _uplinks(down: int, oversubscription: float) -> int:
