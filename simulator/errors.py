@@ -12,9 +12,11 @@ __all__ = [
     "Fault",
     "FitError",
     "InfeasibleError",
+    "MissingPriceWarning",
     "NoEffectWarning",
     "NoUncertaintyWarning",
     "NotInThisVersionError",
+    "OldPriceWarning",
     "PoorFitWarning",
     "ScenarioError",
     "SimulatorError",
@@ -97,12 +99,20 @@ class ExtrapolationWarning(SimulatorWarning):
     """The answer lies outside the data that its law was fitted to."""
 
 
+class MissingPriceWarning(SimulatorWarning):
+    """Something has no price that may enter, and so the answer has no cost: the text says what."""
+
+
 class NoEffectWarning(SimulatorWarning):
     """A key of the scenario changed nothing in this answer."""
 
 
 class NoUncertaintyWarning(SimulatorWarning):
     """The scenario carries nothing that an interval could be computed from."""
+
+
+class OldPriceWarning(SimulatorWarning):
+    """The answer rests on prices that are much older than the newest ones of the price book."""
 
 
 class PoorFitWarning(SimulatorWarning):

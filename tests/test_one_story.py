@@ -14,7 +14,7 @@ from simulator.cli.later import LATER
 
 ROOT = Path(__file__).parents[1]
 SCENARIO = "resnet50-a100"
-HERE = {"run", "optimum", "scale", "explain", "plot", "network", "fit", "validate", "scenarios", "profiles"}
+HERE = {"run", "optimum", "scale", "explain", "plot", "network", "bom", "fit", "validate", "scenarios", "profiles"}
 """Commands that the story goes through; the test below fails when one joins the program but not the story."""
 
 
@@ -180,6 +180,20 @@ def test_the_network_of_the_flags_is_that_of_the_scenario(on_a_fabric: Path, cap
     flags = ("--topology", "fat_tree", "--switch", "qm8700", "--host-link", "ib-hdr", "--node", "dgx-a100-640")
     found = answered(capsys, "network", *flags, "--learners", "64", "--bytes", str(size))
     assert found["rows"] == answered(capsys, "network", str(on_a_fabric))["rows"]
+
+
+def test_the_cost_of_run_is_the_bills_share_of_its_time(on_a_fabric: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cost = '\n[cost]\nkind = "purchase"\nlife_s = "3 year"\nutilisation = 0.5\n'
+    on_a_fabric.write_text(on_a_fabric.read_text(encoding="utf-8") + cost, encoding="utf-8")
+    bill = answered(capsys, "bom", str(on_a_fabric))
+    run = answered(capsys, "run", str(on_a_fabric))
+    assert sum(row["usd"] for row in bill["rows"] if row["usd"] is not None) == pytest.approx(bill["total_usd"], rel=1e-12)
+    life_s = 3 * 365.25 * 86400
+    assert run["cost_usd"] == pytest.approx(bill["total_usd"] * run["converge_time_s"] / (life_s * 0.5), rel=1e-12)
+    explained = {row["key"]: row["value"] for row in answered(capsys, "explain", str(on_a_fabric))["rows"]}
+    assert explained["purchase"] == bill["total_usd"]
+    flags = ("--node", "dgx-a100-640", "--nodes", "8", "--network", "ib-hdr", "--switch", "qm8700")
+    assert answered(capsys, "bom", *flags)["rows"] == bill["rows"]
 
 
 @pytest.mark.parametrize("kind", ["network", "reduce"])

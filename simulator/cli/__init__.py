@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError, Group, Parameter
 
+from simulator.cli.bom import bom
 from simulator.cli.fit import updates as fit_updates
 from simulator.cli.fit_reduce import reduce as fit_reduce
 from simulator.cli.how_long import explain, optimum, plot, run, scale
@@ -46,6 +47,7 @@ for command in (run, optimum, scale, explain, plot):
 for name, (group, function) in LATER.items():
     app.command(function, name=name, group=GROUPS[group])
 app.command(network, group=GROUPS["network"])
+app.command(bom, group=GROUPS["buy"])
 fits = App(name="fit", help="Fit a law to measurements.", group=GROUPS["measure"], help_format="plaintext")
 fits.command(fit_updates, name="updates")
 fits.command(fit_reduce, name="reduce")

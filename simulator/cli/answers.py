@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simulator.cli.money import money_facts, money_keys
 from simulator.cli.output import footnotes, print_footnotes, print_lines, print_table
 from simulator.cli.words import BOUND_WORDS, aligned, number, percent, seconds
 
 if TYPE_CHECKING:
+    from simulator.costs.amounts import Amount
     from simulator.scenarios import Case, Scenario
     from simulator.studies.answer import Answer
     from simulator.studies.scaling import ScalingTable
@@ -40,12 +42,18 @@ class Solved:
     case: Case
     answer: Answer
     interval: Interval | None
-    cost_usd: float | None
+    cost: Amount | None
+
+    @property
+    def cost_usd(self) -> float | None:
+        """Dollars of one training."""
+        return None if self.cost is None else float(self.cost.usd)
 
 
 def solved(scenario: Scenario, workload: str | None) -> list[Solved]:
     """Answer each (learners, batch_samples) that [run] asks, with interval and cost, and warn as the answers need."""
     from simulator.scenarios import Case
+    from simulator.scenarios.costing import warn_about_prices
     from simulator.scenarios.effects import (
         converge_interval90,
         warn_about_keys_without_effect,
@@ -71,10 +79,11 @@ def solved(scenario: Scenario, workload: str | None) -> list[Solved]:
                 case=case,
                 answer=found,
                 interval=converge_interval90(scenario, case, case_of, found.batch_samples, found.learners),
-                cost_usd=case.cost_usd(found.learners, found.converge_time_s),
+                cost=case.cost_of(found.learners, found.converge_time_s),
             )
         )
     warn_about_unverified(scenario, case)
+    warn_about_prices(case.cost)
     warn_about_keys_without_effect(scenario, case_of, outcome)
     return rows
 
@@ -106,6 +115,7 @@ def answer_keys(row: Solved) -> dict[str, Any]:
     keys["converge_time_s_mean_interval90"] = interval.mean if interval is not None else None
     keys["cost_usd"] = cost
     keys["cost_usd_interval90"] = [end * per_second for end in one_run] if one_run and per_second is not None else None
+    keys |= money_keys(row.case.cost, row.cost)
     keys["interval_contributions"] = dict(interval.contributions) if interval is not None else None
     keys["nodes"] = row.case.nodes(row.answer.learners)
     keys["workload"] = row.case.workload
@@ -201,6 +211,7 @@ def print_run(title: str, best: Solved, rows: Sequence[Solved]) -> None:
         per_second = best.cost_usd / found.converge_time_s
         ends = [f"{end * per_second:,.2f}" for end in best.interval.one_run] if best.interval is not None else []
         facts.append(("cost", f"{best.cost_usd:,.2f} USD" + (f", 90 % between {' and '.join(ends)}" if ends else "")))
+        facts += money_facts(case.cost, best.cost)
     if best.interval is not None:
         mean = " to ".join(seconds(end, like=found.converge_time_s) for end in best.interval.mean)
         facts.append(("mean over runs, 90 %", mean))
@@ -303,7 +314,7 @@ def print_explanation(title: str, rows: Sequence[dict[str, Any]]) -> None:
         value = row["value"]
         shown = f"{value:.10g}" if isinstance(value, float) else "-" if value is None else str(value)
         if row["low"] is not None and row["high"] is not None:
-            shown += f" ({row['low']:.4g} to {row['high']:.4g})"
+            shown += f" ({row['low']:.6g} to {row['high']:.6g})"
         cells.append(
             {
                 "key": row["key"],

@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from simulator.scenarios import Scenario
     from simulator.time_to_converge import Rounding, TimeToConverge
 
-__all__ = ["ModelFlags", "OutputFlags", "RoundingFlags", "ScenarioFlags", "learners_list", "one_learners"]
+__all__ = [
+    "ModelFlags",
+    "OutputFlags",
+    "RoundingFlags",
+    "ScenarioFlags",
+    "learners_list",
+    "one_learners",
+    "whole_numbers",
+]
 
 MOST_LEARNERS = 2**20
 
@@ -229,3 +237,11 @@ def one_learners(text: str) -> int | Literal["best"]:
     if len(listed) != 1:
         raise SimulatorError(f'--learners must be one number or "best", got {text!r}')
     return listed[0]
+
+
+def whole_numbers(name: str, text: str, most: int) -> list[int]:
+    """Return the numbers of a flag like `--down 16,4`, each from 1 to `most`."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdecimal() and 1 <= int(part[:9]) <= most for part in parts):
+        raise SimulatorError(f"--{name} must be whole numbers like 16,4, got {text!r}")
+    return [int(part) for part in parts]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from cyclopts import Parameter
 
-from simulator.cli.flags import OutputFlags, ScenarioFlags, WholeNumber
+from simulator.cli.flags import OutputFlags, ScenarioFlags, WholeNumber, whole_numbers
 from simulator.errors import NoEffectWarning, SimulatorError
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class NetworkFlags:
         table = {key: value for key, value in self.given().items() if key not in ("node", "hosts", "stride", "latency")}
         for key in ("down", "up"):
             if key in table:
-                table[key] = _whole_numbers(key, table[key])
+                table[key] = whole_numbers(key, table[key], MOST_HOSTS)
         links = [key for key in ("host_link", "upper_link", "inner_link") if key in table]
         if self.latency is not None and not any(_is_bandwidth(table[key]) for key in links):
             raise SimulatorError("--latency belongs to links that are given as a bandwidth; a profile has its own")
@@ -126,13 +126,6 @@ def _bare(text: str) -> float | str:
 def _is_bandwidth(text: str) -> bool:
     """Whether a link is given as a number, with or without a unit, instead of as the id of a profile."""
     return text[:1].isdigit() or (text[:1] in ("-", "+", ".") and text[1:2].isdigit())
-
-
-def _whole_numbers(name: str, text: str) -> list[int]:
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isascii() and part.isdecimal() and 1 <= int(part[:9]) <= MOST_HOSTS for part in parts):
-        raise SimulatorError(f"--{name} must be whole numbers like 16,4, got {text!r}")
-    return [int(part) for part in parts]
 
 
 NO_FLAGS = NetworkFlags()

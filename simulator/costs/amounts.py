@@ -28,8 +28,13 @@ class Amount:
     @classmethod
     def certain(cls, usd: ArrayLike) -> Amount:
         """Return an amount without a range."""
-        value: FloatArray = np.asarray(usd, dtype=np.float64)[()]
-        return cls(usd=value, low_usd=value, high_usd=value)
+        return cls.between(usd, usd, usd)
+
+    @classmethod
+    def between(cls, usd: ArrayLike, low_usd: ArrayLike, high_usd: ArrayLike) -> Amount:
+        """Return an amount with the ends of its range."""
+        value, low, high = (np.asarray(item, dtype=np.float64)[()] for item in (usd, low_usd, high_usd))
+        return cls(usd=value, low_usd=low, high_usd=high)
 
     def __add__(self, other: Amount) -> Amount:
         """Add two amounts, end by end."""

@@ -23,9 +23,6 @@ from simulator.quantities import ArrayLike, FloatArray, whole
 
 __all__ = ["BillLine", "BillOfMaterials", "BoughtNode", "BoughtSwitch", "ClusterPlan", "bill_of"]
 
-FIBRE = "fibre"
-"""Item of the price book: a fibre between two transceivers."""
-
 
 class BoughtNode(Protocol):
     """What a bill needs to know of a node; a node profile has it."""
@@ -354,8 +351,8 @@ def _cabling_lines(plan: ClusterPlan, counts: FatTreeCounts, end_ports: FloatArr
         return np.where(covered, 0.0, count)
 
     physical = [("cable node-leaf" if plan.topology != "ring" else "cable node-node", name, counts.cables_node_leaf, 1.0)]
-    physical += [("cable leaf-spine", FIBRE, counts.cables_leaf_spine, 1.0)]
-    physical += [("cable spine-core", FIBRE, counts.cables_spine_core, 1.0)]
+    physical += [("cable leaf-spine", f"{name}-fibre", counts.cables_leaf_spine, 1.0)]
+    physical += [("cable spine-core", f"{name}-fibre", counts.cables_spine_core, 1.0)]
     if not np.all(covered | (between == 0)):
         physical += [("transceiver", f"{name}-optic", paid(between), 2.0)]
     lines += [

@@ -15,11 +15,13 @@ years. A price without either has no range: both ends are the price.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from simulator.costs.amounts import Amount
 from simulator.costs.price_book import BOUGHT, Price, first_day, outdated, prices_for
 from simulator.quantities import positive
 
@@ -67,10 +69,13 @@ class UnitPrice:
         """Whether anything is known of how prices differ."""
         return self.low_usd < self.high_usd
 
+    @property
+    def amount(self) -> Amount:
+        """The price with its range."""
+        return Amount.between(self.usd, self.low_usd, self.high_usd)
+
     def times(self, count: float) -> UnitPrice:
         """Return the price of so many together, as of eight accelerators of one instance."""
-        import dataclasses
-
         return dataclasses.replace(self, usd=self.usd * count, low_usd=self.low_usd * count, high_usd=self.high_usd * count)
 
 

@@ -12,6 +12,8 @@ from typing import Any, Literal
 import numpy as np
 
 from simulator.compute import KneeCompute
+from simulator.costs.amounts import Amount
+from simulator.costs.model_cost import ModelCost
 from simulator.errors import (
     ExtrapolationWarning,
     Fault,
@@ -25,8 +27,8 @@ from simulator.network.laws import NoReduce
 from simulator.optimum import Limits
 from simulator.overlap import SumOverlap
 from simulator.profiles import peak_flop_per_s
-from simulator.quantities import HOUR_S
 from simulator.scenarios.cluster_sections import CONTEXT_KEYS, FabricReduce
+from simulator.scenarios.costing import model_cost_of
 from simulator.scenarios.resolve import Scenario
 from simulator.scenarios.rules import learners_at_hand
 from simulator.scenarios.workload_section import FromFlops, WorkloadSection
@@ -64,8 +66,8 @@ class Case:
         For counting nodes.
     learner_size_stated : bool
         Whether the compute table says for learners of which size it holds (the rules have compared it with the cluster's).
-    usd_per_node_hour : float or None
-        Price of a node by the hour, where the scenario counts cloud cost.
+    cost : ModelCost or None
+        How the cost of a model follows from its time, where the scenario counts money.
     """
 
     model: TimeToConverge
@@ -83,7 +85,7 @@ class Case:
     accelerators_per_learner: int
     learner_size_stated: bool
     accelerators_per_node: int | None
-    usd_per_node_hour: float | None
+    cost: ModelCost | None
 
     @classmethod
     def of(cls, scenario: Scenario, *, workload: str | None = None, rounding: Rounding | None = None) -> Case:
@@ -137,7 +139,6 @@ class Case:
             min_batch_samples=run.min_batch_samples,
             max_batch_samples=run.max_batch_samples,
         )
-        cost = sections.cost
         return cls(
             model=model,
             limits=limits,
@@ -154,7 +155,7 @@ class Case:
             accelerators_per_learner=per_learner,
             learner_size_stated=entry.accelerators_per_learner is not None,
             accelerators_per_node=per_node,
-            usd_per_node_hour=cost.usd_per_node_hour if cost is not None else None,
+            cost=model_cost_of(scenario),
         )
 
     def learners_number(self, learners: int | Literal["best", "all"]) -> int | Literal["best"]:
@@ -167,12 +168,18 @@ class Case:
             return None
         return math.ceil(learners * self.accelerators_per_learner / self.accelerators_per_node)
 
-    def cost_usd(self, learners: float, converge_time_s: float) -> float | None:
-        """Dollars for one training by the hour: nodes * hours * price; None where the scenario gives no such price."""
-        nodes = self.nodes(learners)
-        if nodes is None or self.usd_per_node_hour is None:
+    def cost_of(self, learners: float, converge_time_s: float) -> Amount | None:
+        """Dollars for one training, with the range of the prices; None where money is not counted or a price is missing."""
+        if self.cost is None:
             return None
-        return nodes * converge_time_s / HOUR_S * self.usd_per_node_hour
+        nodes = self.nodes(learners)
+        units = nodes if nodes is not None else math.ceil(learners * self.accelerators_per_learner)
+        return self.cost.of_model(units, converge_time_s)
+
+    def cost_usd(self, learners: float, converge_time_s: float) -> float | None:
+        """Dollars for one training; None where money is not counted or a price is missing."""
+        amount = self.cost_of(learners, converge_time_s)
+        return None if amount is None else float(amount.usd)
 
     def warn_about_range(self, batch_samples: Iterable[float]) -> None:
         """Warn once where some of these mini-batches lie outside those that the updates law was fitted to."""

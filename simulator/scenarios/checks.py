@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from simulator.quantities import positive, whole
 
-__all__ = ["Best", "at_least_one", "check", "whole_from_zero"]
+__all__ = ["Best", "at_least_one", "check", "share", "whole_from_zero"]
 
 Best = Literal["best"]
 """The word in place of a number that is to be searched."""
@@ -29,3 +29,9 @@ def at_least_one(name: str, value: Any) -> None:
     """Check that every number of `value` is >= 1."""
     if positive(name, value).min() < 1:
         raise ValueError(f"{name} must be >= 1, got {float(positive(name, value).min()):g}")
+
+
+def share(name: str, value: Any) -> None:
+    """Check that `value` is a share of something that happens at all: > 0 and at most 1."""
+    if not 0 < value <= 1:
+        raise ValueError(f"{name} must be > 0 and at most 1, got {value:g}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -17,8 +18,8 @@ from simulator.network.laws import (
     TwoTierRingReduce,
 )
 from simulator.overlap import BucketOverlap, HiddenOverlap, MaxOverlap, PowerOverlap, SumOverlap
-from simulator.quantities import non_negative, positive, whole
-from simulator.scenarios.checks import at_least_one, check, whole_from_zero
+from simulator.quantities import fraction, non_negative, positive, whole
+from simulator.scenarios.checks import at_least_one, check, share, whole_from_zero
 from simulator.time_to_converge import OverlapLaw, ReduceModel
 
 __all__ = ["CONTEXT_KEYS", "ClusterSection", "CostSection", "FabricReduce", "NetworkSection", "ReduceSection", "Topology"]
@@ -162,6 +163,9 @@ class NetworkSection:
             raise ValueError("file must be given for topology = 'graph'")
 
 
+CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostSection:
     """[cost]: how money is counted."""
@@ -173,6 +177,10 @@ class CostSection:
     pue: float | None = None
     life_s: float | None = None
     facility_usd_per_node: float | None = None
+    utilisation: float | None = None
+    idle_power: float | None = None
+    rent: Literal["on_demand", "reserved", "spot"] = "on_demand"
+    usd_per: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check(
@@ -182,7 +190,14 @@ class CostSection:
             pue=at_least_one,
             life_s=positive,
             facility_usd_per_node=non_negative,
+            utilisation=share,
+            idle_power=fraction,
         )
+        for currency, rate in self.usd_per.items():
+            if not CURRENCY.fullmatch(currency):
+                raise ValueError(f"usd_per must name currencies in three capital letters, such as EUR, got {currency!r}")
+            if rate <= 0:
+                raise ValueError(f"usd_per must hold rates > 0, got {rate:g} for {currency}")
 
 
 CONVERTER.register_structure_hook(ReduceSection, _structure_reduce)

@@ -85,16 +85,15 @@ def keys_without_effect(scenario: Scenario, case_of: CaseOf, outcome: Outcome, u
         A section as a whole where none of its keys had an effect. A number counts as without effect where doubling and halving
         it both leave the outcome as it was.
     """
-    base = outcome(case_of(scenario))
+    case = case_of(scenario)
+    base = outcome(case)
     reduce = scenario.sections.reduce
     read = reduce is None or isinstance(reduce.law, FabricReduce)
     sections = [section for section in SHARED_SECTIONS if section not in untouched and (read or section != "network")]
     dead: list[str] = []
-    if scenario.tree.get("network") is not None and not read:
+    bought = "cost" in sections and case.cost is not None and case.cost.terms.kind != "cloud" and case.cost.bill is not None
+    if scenario.tree.get("network") is not None and not read and not bought:
         dead.append("network")
-    cost = scenario.sections.cost
-    if cost is not None and cost.usd_per_node_hour is None and "cost" in sections:
-        dead.append("cost")
     for path, value in values_of(scenario.tree):
         root = path.split(".")[0].split("[")[0]
         key = path.rsplit(".", 1)[-1]
@@ -151,7 +150,6 @@ def warn_about_keys_without_effect(
         dead = keys_without_effect(scenario, case_of, outcome, untouched)
     reasons = {
         "network": "Delta comes from [reduce], whose kind is not 'fabric'",
-        "cost": "this version counts cost of kind 'cloud' with usd_per_node_hour only",
     }
     for path in dead:
         reason = reasons.get(path, "other values leave it the same")

@@ -12,6 +12,7 @@ from simulator.errors import InfeasibleError
 from simulator.limits import EXTRAPOLATION_FACTOR, admissible_batch_samples
 from simulator.loading import Provenance, quantity, unit_of, values_of
 from simulator.scenarios.cases import Case
+from simulator.scenarios.explain_money import money_rows
 from simulator.scenarios.resolve import Scenario
 
 __all__ = ["explanation"]
@@ -44,6 +45,11 @@ EQUATIONS = {
     "accelerators_per_learner": "P = accelerators/accelerators_per_learner",
     "nodes": "P = nodes*accelerators of a node/accelerators_per_learner",
     "usd_per_node_hour": "cost = nodes*T_C*price",
+    "electricity_usd_per_kwh": "power over the life: power_w*pue*tariff",
+    "pue": "power over the life: power_w*pue*tariff",
+    "idle_power": "power over the life while nothing trains, of that while it does",
+    "life_s": "cost = total*T_C/(life*utilisation)",
+    "facility_usd_per_node": "total = purchase + facility + power",
     "run_to_run_relative": "90 % interval of one run",
     "discrepancy_relative": "90 % interval",
     "correlation": "90 % interval",
@@ -52,6 +58,7 @@ ENVELOPE = ("source", "date", "verified", "notes", "title", "name", "use", "sche
 
 
 def _row(key: str, value: Any, unit: str | None, record: Provenance | None, equation: str | None) -> dict[str, Any]:
+    """Return a row for a number of a file."""
     source = None
     if record is not None:
         stated = record.source or "not stated"
@@ -96,6 +103,8 @@ def explanation(scenario: Scenario, case: Case) -> list[dict[str, Any]]:
     if "accelerators_per_learner" not in (scenario.tree.get("cluster") or {}):
         rows.append(_derived("cluster.accelerators_per_learner", 1, None, "default", EQUATIONS["accelerators_per_learner"]))
     rows += _consequences(case)
+    if case.cost is not None:
+        rows += money_rows(case.cost, {row["key"] for row in rows})
     return rows
 
 

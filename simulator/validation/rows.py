@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from simulator.quantities import positive
+from simulator.quantities import non_negative
 
 __all__ = ["Prediction", "Validation", "summary"]
 
@@ -32,7 +32,7 @@ class Prediction:
     part : str
         Part of a group that is summed up by itself too, e.g. where the data come from; none where empty.
     predicted, actual : float
-        > 0, in the unit of the quantity.
+        >= 0, in the unit of the quantity; 0 is for counts.
     lo90, hi90 : float or None
         Ends of the 90 % interval of the prediction; None where none was given.
     tolerance : float or None
@@ -54,13 +54,13 @@ class Prediction:
     seconds: float | None = None
 
     def __post_init__(self) -> None:
-        positive("predicted", self.predicted)
-        positive("actual", self.actual)
+        non_negative("predicted", self.predicted)
+        non_negative("actual", self.actual)
 
     @property
     def error(self) -> float:
-        """Signed relative error: predicted/actual - 1."""
-        return self.predicted / self.actual - 1.0
+        """Signed relative error: predicted/actual - 1; where nothing was there, what was predicted."""
+        return self.predicted / self.actual - 1.0 if self.actual else self.predicted
 
     @property
     def covered(self) -> bool | None:

@@ -1,0 +1,104 @@
+"""Money as JSON keys and in words: what a cost rests on, how much of it nobody checked, how old its prices are."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from simulator.cli.words import number, percent, seconds
+
+if TYPE_CHECKING:
+    from simulator.costs.amounts import Amount
+    from simulator.costs.model_cost import ModelCost
+    from simulator.costs.ownership import BreakEven
+    from simulator.costs.price_choice import PriceList, UnitPrice
+
+__all__ = ["book_age", "break_even_words", "money_facts", "money_keys", "unverified_share", "usd"]
+
+KIND_WORDS = {"purchase": "bought", "ownership": "bought, housed and powered", "cloud": "rented by the hour"}
+
+
+def usd(amount: float) -> str:
+    """Write dollars: cents where they matter.
+
+    Examples
+    --------
+    >>> usd(1234567.0), usd(2.436), usd(0.00123)
+    ('1,234,567', '2.44', '0.00123')
+    """
+    if abs(amount) >= 1000:
+        return f"{amount:,.0f}"
+    return f"{amount:,.2f}" if abs(amount) >= 0.1 or amount == 0 else f"{amount:.3g}"
+
+
+def unverified_share(used: Sequence[tuple[UnitPrice, float]]) -> float | None:
+    """Return the share of the dollars that rests on prices which nobody checked; None where there are none."""
+    total = sum(dollars for _, dollars in used)
+    return sum(dollars for price, dollars in used if not price.verified) / total if total else None
+
+
+def money_keys(cost: ModelCost | None, amount: Amount | None) -> dict[str, Any]:
+    """Return the keys of `run` that say what its cost rests on; null where there is no cost."""
+    used = list(cost.prices()) if cost is not None and amount is not None else []
+    total = cost.total if cost is not None and amount is not None else None
+    dates = sorted(price.date for price, _ in used)
+    return {
+        "cost_kind": cost.terms.kind if cost is not None else None,
+        "cost_usd_price_range": None if amount is None else [float(amount.low_usd), float(amount.high_usd)],
+        "cluster_usd": None if total is None else float(total.usd),
+        "cost_unverified_share": unverified_share(used),
+        "price_dates": [dates[0], dates[-1]] if dates else None,
+    }
+
+
+def money_facts(cost: ModelCost | None, amount: Amount | None) -> list[tuple[str, str]]:
+    """Say what a cost rests on."""
+    if cost is None or amount is None:
+        return []
+    used = list(cost.prices())
+    dates = sorted({price.date for price, _ in used})
+    dated = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
+    share = unverified_share(used) or 0.0
+    ends = f"{usd(float(amount.low_usd))} to {usd(float(amount.high_usd))} USD" if amount.low_usd < amount.high_usd else ""
+    facts = []
+    if cost.total is not None:
+        life = f"{cost.terms.life_s / (365.25 * 86400):.3g} years, used {percent(cost.terms.utilisation)} of the time"
+        facts.append(("cluster", f"{usd(float(cost.total.usd))} USD, {KIND_WORDS[cost.terms.kind]}; {life}"))
+    else:
+        rent = used[0][0]
+        facts.append(("rent", f"{usd(rent.usd)} USD an hour, {rent.kind.replace('_', ' ')}, {cost.units} x {rent.item}"))
+    facts.append(
+        (
+            "prices",
+            f"of {dated}; {percent(share)} by prices nobody checked" + (f"; at their ends {ends} a model" if ends else ""),
+        )
+    )
+    return facts
+
+
+def book_age(prices: PriceList, today: datetime.date | None = None) -> str:
+    """Say how old the price book is: its newest price, and the days since then."""
+    newest = prices.newest
+    if newest is None:
+        return "the price book is empty"
+    days = ((today or datetime.datetime.now(tz=datetime.UTC).date()) - newest).days
+    age = f"{number(max(0, days))} days ago" if days < 730 else f"{days / 365.25:.1f} years ago"
+    return f"the newest price of the book is of {newest.isoformat()}, {age}"
+
+
+def break_even_words(found: BreakEven, life_s: float) -> list[tuple[str, str]]:
+    """Say where renting and buying cost the same."""
+    if found.hours == float("inf"):
+        return [("rent or buy", "rent: an hour of power alone costs as much as a rented hour")]
+    hours = float(found.hours)
+    between = ""
+    if found.low_hours < found.high_hours < float("inf"):
+        between = (
+            f" ({number(round(float(found.low_hours)))} to {number(round(float(found.high_hours)))} at the ends of the prices)"
+        )
+    used = float(found.utilisation)
+    words = f"equal at {number(round(hours))} hours of training{between}, {percent(used)} of {seconds(life_s)}"
+    if used > 1:
+        words += ": renting is cheaper however much it is used"
+    return [("rent or buy", words), ("", f"equal at a rent of {usd(float(found.usd_per_node_hour))} USD per node and hour")]
