@@ -30,7 +30,7 @@ from simulator.scenarios.inheritance import (
 from simulator.scenarios.rules import broken_rules
 from simulator.scenarios.sections import ScenarioFile
 
-__all__ = ["Scenario", "load_scenario"]
+__all__ = ["Scenario", "checked", "load_scenario"]
 
 MOST_FAULTS = 50
 PATH_PART = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
@@ -128,7 +128,7 @@ def load_scenario(name: str, *, option: str | None = None, overrides: Table | No
     own_keys = frozenset(key for key in records if not key.startswith("option[") and records[key].file == file)
     scenario: Scenario | None = None
     try:
-        scenario = _checked(file, path.parent, tree, records, own_keys)
+        scenario = checked(file, path.parent, tree, records, own_keys)
     except ScenarioError as error:
         faults += error.faults
     faults += _option_faults(file, path.parent, tree, records, known=faults)
@@ -139,7 +139,7 @@ def load_scenario(name: str, *, option: str | None = None, overrides: Table | No
         except ScenarioError as error:
             faults += error.faults
         else:
-            scenario = None if faults else _checked(file, path.parent, tree, records, own_keys)
+            scenario = None if faults else checked(file, path.parent, tree, records, own_keys)
     if faults or scenario is None:
         raise _gathered(faults)
     return replace(scenario, option=option)
@@ -153,7 +153,7 @@ def _gathered(faults: list[Fault]) -> ScenarioError:
     return ScenarioError(unique)
 
 
-def _checked(file: str, folder: Path, tree: Table, records: dict[str, Provenance], own_keys: frozenset[str]) -> Scenario:
+def checked(file: str, folder: Path, tree: Table, records: dict[str, Provenance], own_keys: frozenset[str]) -> Scenario:
     """Lay the profiles in, structure, and apply the rules; ScenarioError with every fault."""
     folders, faults = profile_folders_of(tree, folder, file)
     tree, records, more = with_workload_profiles(tree, records, folder, folders, file)
@@ -231,7 +231,7 @@ def _option_faults(file: str, folder: Path, tree: Table, records: dict[str, Prov
             continue
         laid = merge({key: value for key, value in tree.items() if key != "option"}, over)
         try:
-            _checked(file, folder, laid, records, frozenset())
+            checked(file, folder, laid, records, frozenset())
         except ScenarioError as error:
             new = [fault for fault in error.faults if (fault.key, fault.rule) not in already]
             faults += [
@@ -251,7 +251,7 @@ def _sweep_faults(file: str, folder: Path, tree: Table, records: dict[str, Prove
         base = {name: value for name, value in tree.items() if name not in ("option", "sweep")}
         for value in values:
             try:
-                _checked(file, folder, _with_value(base, key, value), records, frozenset())
+                checked(file, folder, _with_value(base, key, value), records, frozenset())
             except ScenarioError as error:
                 new = [fault for fault in error.faults if (fault.key, fault.rule) not in already]
                 faults += [Fault(file, f"sweep.{key}", fault.rule) for fault in new]
