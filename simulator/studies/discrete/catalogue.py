@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import Literal
 
@@ -18,7 +18,7 @@ from simulator.network.cluster_network import FabricDelta
 from simulator.quantities import YEAR_S, FloatArray
 from simulator.time_to_converge import ReduceModel, TimeToConverge
 
-__all__ = ["Catalogue", "Job", "NodeKind", "Option", "Request"]
+__all__ = ["Catalogue", "Job", "NodeKind", "Option", "RememberedPrices", "Request"]
 
 Objective = Literal["mean_time", "weighted_time", "worst_time", "cost"]
 
@@ -158,6 +158,19 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RememberedPrices(PriceList):
+    """A price list that looks each item up once: a search asks for the same few for every option."""
+
+    _bought: dict[tuple[str, str], UnitPrice | None] = field(default_factory=dict)
+
+    def to_buy(self, item: str, scope: str) -> UnitPrice | None:
+        """Return the price of an item that is bought."""
+        if (item, scope) not in self._bought:
+            self._bought[item, scope] = PriceList.to_buy(self, item, scope)
+        return self._bought[item, scope]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Catalogue:
     """What can be bought, and at which prices.
 
@@ -182,8 +195,8 @@ class Catalogue:
     def cost(self, option: Option, nodes: FloatArray, bill: BillOfMaterials, times_s: FloatArray, terms: CostTerms) -> Amount:
         """Return the dollars of designs over their life; NaN where something has no price.
 
-        Bought: the bill, with power and facility where it is owned. Rented: all runs of the life (one run of each workload, where
-        no runs per year are asked).
+        Bought: the bill, with power and facility where it is owned. Rented: all runs of the life (one run of each workload,
+        where no runs per year are asked).
         """
         if terms.kind != "cloud":
             return owned(bill.purchase, nodes, bill.power_w, terms)

@@ -1,7 +1,7 @@
 """The best designs of a catalogue by exhaustive comparison in closed form; the frontier; what is left out, and why.
 
-Nothing is sampled and nothing guessed: every option at every number of nodes is given its T_C at M_opt, its dollars and watts, and
-the least of what meets all limits is taken.
+Nothing is sampled and nothing guessed: every option at every number of nodes is given its Delta, dollars and watts, all that are
+not beaten outright their T_C at M_opt, and the least of what meets all limits is taken.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ BEST_KEPT = 20
 FRONTIER_POINTS = 24
 """Points of the frontier that are kept, evenly spread over the logarithm of the dollars; its ends always."""
 ALMOST = 1.05
+FRONTIER_BUDGETS = 3.0
+"""The frontier reaches up to so many budgets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -97,14 +99,12 @@ class Found:
         The cheapest within 5 % of the best time, where that saves money.
     frontier : tuple of Design
         Time against dollars of what can be built and bought, meets the power and the runs; from the cheapest to the fastest.
-    by_option : tuple of (Option, Design or None)
-        The best of each option, None where none meets the request.
-    compared, feasible : int
-        Designs looked at, and those that meet the request.
+    by_network : tuple of Design
+        The best of each node and network that has any, best first.
+    compared, beaten : int
+        Designs looked at; those that cost and draw no less than another of the same nodes and network, and reduce no faster.
     left_out : mapping of str to int
         Designs that cannot be built, priced or run, by reason.
-    over_limit : mapping of str to int
-        Designs that break a limit, by its name.
     missed : tuple of Missed
         Where nothing meets the request: what would, but for one limit.
     """
@@ -113,11 +113,10 @@ class Found:
     runner_up: Design | None
     cheaper: Design | None
     frontier: tuple[Design, ...]
-    by_option: tuple[tuple[Option, Design | None], ...]
+    by_network: tuple[Design, ...]
     compared: int
-    feasible: int
+    beaten: int
     left_out: Mapping[str, int]
-    over_limit: Mapping[str, int]
     missed: tuple[Missed, ...]
 
 
@@ -141,49 +140,61 @@ def search(catalogue: Catalogue, request: Request, *, progress: Callable[[int, i
     if not catalogue.options:
         reasons = "; ".join(f"{reason} ({count})" for reason, count in catalogue.left_out.items())
         raise InfeasibleError(f"the catalogue is empty{f': {reasons}' if reasons else ''}")
-    evaluator = Evaluator(catalogue=catalogue, request=request)
+    found = _compared(catalogue, request, FRONTIER_BUDGETS * request.budget_usd, progress)
+    if not found.best and np.isfinite(request.budget_usd):  # what would meet the request may cost any amount
+        return _compared(catalogue, request, np.inf, progress)
+    return found
+
+
+def _compared(catalogue: Catalogue, request: Request, most_usd: float, progress: Callable[[int, int], None] | None) -> Found:
+    evaluator = Evaluator(catalogue=catalogue, request=request, most_usd=most_usd)
     left_out: Counter[str] = Counter()
-    over: Counter[str] = Counter()
     best: list[Design] = []
     ends: list[Design] = []
-    by_option: list[tuple[Option, Design | None]] = []
+    by_network: list[Design] = []
     missed: dict[str, Design] = {}
-    compared = feasible = 0
+    beaten = 0
+    groups = _groups(catalogue.options)
     counts = request.nodes_max - request.nodes_min + 1
-    for done, option in enumerate(catalogue.options, start=1):
-        compared += counts
+    for done, options in enumerate(groups, start=1):
         try:
-            one = evaluator.of(option)
+            evaluated = evaluator.of(options)
         except CollectiveError as error:
-            left_out[left_out_reason(error)] += counts
-            by_option.append((option, None))
+            left_out[left_out_reason(error)] += counts * len(options)
             continue
-        left_out.update(one.reasons)
-        over.update({name: int(np.count_nonzero(one.possible & ~held)) for name, held in one.holds.items()})
-        good = one.feasible
-        feasible += int(np.count_nonzero(good))
-        mine = [design_at(one, i) for i in _least(one, good, BEST_KEPT)]
-        by_option.append((option, mine[0] if mine else None))
-        best = sorted([*best, *mine], key=_order)[:BEST_KEPT]
-        ends += [design_at(one, i) for i in _front(one)]
-        for limit in LIMITS if not best else ():
-            _note_missed(missed, one, limit)
+        own: list[Design] = []
+        for one in evaluated:
+            left_out.update(one.reasons)
+            beaten += one.beaten
+            own += [design_at(one, i) for i in _least(one, one.within(), BEST_KEPT)]
+            ends += [design_at(one, i) for i in _front(one)]
+            if not best:
+                for limit in LIMITS:
+                    _note_missed(missed, one, limit)
+        best = sorted([*best, *own], key=_order)[:BEST_KEPT]
+        by_network += sorted(own, key=_order)[:1]
         if progress is not None:
-            progress(done, len(catalogue.options))
+            progress(done, len(groups))
     front = _pareto(ends)
-    runner_up = _runner_up(best, by_option)
     return Found(
         best=tuple(best),
-        runner_up=runner_up,
+        runner_up=_runner_up(best, by_network),
         cheaper=_cheaper(best, front, request),
         frontier=_thinned(front),
-        by_option=tuple(by_option),
-        compared=compared,
-        feasible=feasible,
+        by_network=tuple(sorted(by_network, key=_order)),
+        compared=counts * len(catalogue.options),
+        beaten=beaten,
         left_out={**catalogue.left_out, **left_out},
-        over_limit={name: count for name, count in over.items() if count},
         missed=() if best else tuple(Missed(limit=limit, design=design) for limit, design in missed.items()),
     )
+
+
+def _groups(options: tuple[Option, ...]) -> list[list[Option]]:
+    """Return the options by node and network."""
+    groups: dict[tuple[str, str | None], list[Option]] = {}
+    for option in options:
+        groups.setdefault((option.kind.name, option.network), []).append(option)
+    return list(groups.values())
 
 
 def design_at(one: Evaluated, i: int) -> Design:
@@ -245,14 +256,13 @@ def _thinned(front: list[Design]) -> tuple[Design, ...]:
     return tuple(front[i] for i in np.union1d(places, [0, len(front) - 1]).tolist())
 
 
-def _runner_up(best: list[Design], by_option: list[tuple[Option, Design | None]]) -> Design | None:
-    """Return the best of another node or network; of another option where there is only one of both."""
+def _runner_up(best: list[Design], by_network: list[Design]) -> Design | None:
+    """Return the best of another node or network; where there is only one of both, the best of another option."""
     if not best:
         return None
-    winner = best[0].option
-    others = [design for option, design in by_option if design is not None and option is not winner]
-    distant = [one for one in others if (one.option.kind.name, one.option.network) != (winner.kind.name, winner.network)]
-    return min(distant or others, key=_order, default=None)
+    first = best[0].option
+    others = [one for one in by_network if (one.option.kind.name, one.option.network) != (first.kind.name, first.network)]
+    return min(others or [one for one in best if one.option is not first], key=_order, default=None)
 
 
 def _cheaper(best: list[Design], front: list[Design], request: Request) -> Design | None:
@@ -278,7 +288,7 @@ def _note_missed(missed: dict[str, Design], one: Evaluated, limit: str) -> None:
         "power_max_w": one.power_w,
         "runs_per_year": one.busy_share,
     }[limit]
-    at = np.flatnonzero(one.all_but(limit))
+    at = np.flatnonzero(one.within(but=limit))
     if not len(at):
         return
     i = int(at[np.lexsort((one.cost_usd[at], excess[at]))[0]])
