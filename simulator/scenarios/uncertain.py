@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,15 +12,15 @@ import numpy as np
 from simulator.convergence import InverseLaw
 from simulator.costs.bill_of_materials import BillOfMaterials
 from simulator.costs.price_choice import UnitPrice
-from simulator.errors import SimulatorError
-from simulator.loading import Provenance
+from simulator.loading import Provenance, values_of
 from simulator.quantities import FloatArray
 from simulator.scenarios.cases import Case
+from simulator.scenarios.effects import is_of, times_at_ends
 from simulator.scenarios.resolve import Scenario
 from simulator.studies.chances import Normals, two_piece_factor
-from simulator.uncertainty import extrapolation_sd, parameter_sd
+from simulator.uncertainty import NORMAL_95, extrapolation_sd, parameter_sd
 
-__all__ = ["TimeSpread", "bill_factor", "price_name", "time_spread"]
+__all__ = ["TimeSpread", "bill_draws", "price_name", "time_spread"]
 
 Factor = Callable[[Normals], FloatArray]
 SMALLEST = 1e-3
@@ -68,24 +67,56 @@ def time_spread(
     model = case.model
     base = float(model.converge_time_s(batch_samples, learners))
     step_s = float(model.step_time_s(batch_samples, learners))
-    exact: dict[str, dict[str, tuple[str, Provenance, float]]] = {"compute": {}, "reduce": {}}
+    exact: dict[str, dict[str, _Ranged]] = {"compute": {}, "reduce": {}}
     for path, record in scenario.records.items():
-        if (record.low is None and record.high is None) or not _is_of(path, case):
+        if (record.low is None and record.high is None) or not _matters(path, case):
             continue
         name = _named(path, case, scenario)
         part, field = _part(path, case)
         if part is not None and hasattr(getattr(model, part), field):
-            value = float(getattr(getattr(model, part), field))
-            exact[part][field] = (name, record, value)
+            exact[part][field] = _Ranged.of(name, path, record, float(getattr(getattr(model, part), field)), scenario)
             groups[name] = (name,)
             continue
-        ends = _ends(scenario, path, record, case_of, batch_samples, learners, base)
+        ends = times_at_ends(scenario, path, record, case_of, batch_samples, learners, base)
         if min(ends) < base * (1 - 1e-12) or max(ends) > base * (1 + 1e-12):
             groups[name] = (name,)
             factors.append(_by_ends(name, base, *ends))
     if any(exact.values()):
         factors.append(_by_model(case, exact, step_s, batch_samples, learners))
     return TimeSpread(converge_time_s=base, groups=groups, factors=tuple(factors))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ranged:
+    """A parameter of a law with the ends of its range."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, name: str, path: str, record: Provenance, value: float, scenario: Scenario) -> _Ranged:
+        """Take the range of a key; of a utilisation, gamma = constant/utilisation has the inverse one."""
+        if path.endswith(".utilisation"):
+            stated = next(number for key, number in values_of(scenario.tree) if key == path)
+            low = stated if record.low is None else record.low
+            high = stated if record.high is None else record.high
+            return cls(name=name, value=value, low=value * stated / high, high=value * stated / low)
+        return cls(
+            name=name,
+            value=value,
+            low=value if record.low is None else record.low,
+            high=value if record.high is None else record.high,
+        )
+
+    def drawn(self, normals: Normals) -> FloatArray:
+        """Return the parameter for every draw."""
+        if self.low <= 0 or self.value <= 0:  # a constant that may be nothing: straight lines instead of logarithms
+            z = normals[self.name] / NORMAL_95
+            side = np.where(z > 0, self.high - self.value, self.value - self.low)
+            return np.asarray(np.maximum(self.value + z * side, 0.0))
+        return self.value * two_piece_factor(normals[self.name], self.value, self.low, self.high)
 
 
 def _law(case: Case, M: float, groups: dict[str, tuple[str, ...]], factors: list[Factor]) -> None:
@@ -129,44 +160,22 @@ def _lognormal(name: str, sd: float) -> Factor:
 
 def _by_ends(name: str, base: float, low_s: float, high_s: float) -> Factor:
     """Two pieces, straight in the logarithm, through the times at the ends of a range."""
-    return lambda z: np.asarray(
-        np.exp(np.where(z[name] > 0, np.log(high_s / base), -np.log(low_s / base)) * z[name] / 1.6448536269514722)
-    )
+    up, down = np.log(high_s / base), -np.log(low_s / base)
+    return lambda z: np.asarray(np.exp(np.where(z[name] > 0, up, down) * z[name] / NORMAL_95))
 
 
-def _by_model(
-    case: Case, exact: Mapping[str, Mapping[str, tuple[str, Provenance, float]]], step_s: float, M: float, P: float
-) -> Factor:
+def _by_model(case: Case, exact: Mapping[str, Mapping[str, _Ranged]], step_s: float, M: float, P: float) -> Factor:
     """The time of an update from the laws themselves, with their parameters drawn."""
 
     def drawn(z: Normals) -> FloatArray:
         model: Any = case.model
         for part, fields in exact.items():
             if fields:
-                values = {
-                    field: value * two_piece_factor(
-                        z[name], value, *_range(record, value, inverse=record_is_utilisation(name, field))
-                    )
-                    for field, (name, record, value) in fields.items()
-                }  # fmt: skip
+                values = {field: ranged.drawn(z) for field, ranged in fields.items()}
                 model = replace(model, **{part: replace(getattr(model, part), **values)})
         return np.asarray(model.step_time_s(M, P)) / step_s
 
     return drawn
-
-
-def record_is_utilisation(name: str, field: str) -> bool:
-    """Whether gamma is drawn by a range of the utilisation, of which it is the inverse."""
-    return field == "gamma_s_per_sample" and name.startswith("utilisation ")
-
-
-def _range(record: Provenance, value: float, *, inverse: bool) -> tuple[float, float]:
-    if inverse:  # of a utilisation: record has its ends, and gamma = value where it is what the file says
-        utilisation = float(record.value)
-        low = utilisation if record.low is None else record.low
-        high = utilisation if record.high is None else record.high
-        return value * utilisation / high, value * utilisation / low
-    return value if record.low is None else record.low, value if record.high is None else record.high
 
 
 def _part(path: str, case: Case) -> tuple[str | None, str]:
@@ -192,12 +201,19 @@ def _named(path: str, case: Case, scenario: Scenario) -> str:
     return path
 
 
+def _matters(path: str, case: Case) -> bool:
+    """Whether a key can matter to the time: of a compute table, only those of the one used."""
+    if path.startswith(f"workload[{case.workload_index}].compute."):
+        return path.startswith(f"{case.compute_key}.")
+    return is_of(path, case) and not path.startswith("cost")
+
+
 def price_name(price: UnitPrice) -> str:
     """Return the name of a price as a quantity."""
     return f"price of {price.item} per {price.scope.replace('_', ' ')}"
 
 
-def bill_factor(bill: BillOfMaterials, normals: Normals) -> FloatArray:
+def bill_draws(bill: BillOfMaterials, normals: Normals) -> FloatArray:
     """Return the dollars of a bill of one design for every draw of its prices."""
     total = np.zeros(normals.draws)
     for line in bill.lines:
