@@ -21,7 +21,7 @@ from simulator.scenarios.verb_sections import DesignSection
 from simulator.studies.discrete.catalogue import Catalogue, Job, NodeKind, Option, RememberedPrices, Request
 from simulator.time_to_converge import ReduceModel
 
-__all__ = ["catalogue_of", "request_of", "scenario_of"]
+__all__ = ["accelerators_per_learner", "catalogue_of", "network_table", "request_of", "scenario_of", "spelled"]
 
 NOT_OF_A_RUN = ("design", "option", "compare", "sweep", "allocate", "job", "simulate")
 """Sections that the scenario of one design does without."""
@@ -155,13 +155,14 @@ def _options(scenario: Scenario, node: Node, left_out: Counter[str], counts: int
             if why_not:
                 left_out[why_not] += counts
                 continue
-            kind, laws = _kind(scenario, node, _network_table(scenario, link, switch, topology, 1.0))
+            names = (link.name if link is not None else None, switch.name if switch is not None else None)
+            kind, laws = _kind(scenario, node, network_table(scenario, *names, topology, 1.0))
             first = first or kind
             for oversubscription in choose.oversubscription if topology != "star" else (1.0,):
                 yield Option(
                     kind=first,
-                    network=link.name if link is not None else None,
-                    switch=switch.name if switch is not None else None,
+                    network=names[0],
+                    switch=names[1],
                     topology=topology,
                     oversubscription=oversubscription,
                     plan=ClusterPlan(node=node, topology=_bought(topology), network=link, switch=switch),
@@ -242,19 +243,17 @@ def _links(scenario: Scenario, left_out: Counter[str], counts: int) -> Iterator[
             yield link, one
 
 
-def _network_table(
-    scenario: Scenario, network: Network | None, switch: Switch | None, topology: str, oversubscription: float
-) -> Table:
-    """Return [network] of one design: the file's, with what was chosen."""
+def network_table(scenario: Scenario, network: str | None, switch: str | None, topology: str, oversubscription: float) -> Table:
+    """Return [network] of one design as a table: the file's, with what was chosen."""
     table = {**(scenario.tree.get("network") or {}), "topology": topology, "oversubscription": oversubscription}
     if network is not None:
-        table["host_link"] = _spelled(scenario, "network", network.name)
+        table["host_link"] = spelled(scenario, "network", network)
     if switch is not None:
-        table["switch"] = _spelled(scenario, "switch", switch.name)
+        table["switch"] = spelled(scenario, "switch", switch)
     return table
 
 
-def _spelled(scenario: Scenario, key: str, name: str) -> str:
+def spelled(scenario: Scenario, key: str, name: str) -> str:
     """Return how the file names a profile: a path stays one."""
     design = scenario.sections.design
     listed = getattr(design.choose, key) if design is not None else ()
