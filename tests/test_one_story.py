@@ -11,10 +11,11 @@ import pytest
 
 from simulator.cli import app, status
 from simulator.cli.later import LATER
+from simulator.scenarios import load_scenario
 
 ROOT = Path(__file__).parents[1]
 SCENARIO = "resnet50-a100"
-HERE = {"run", "optimum", "scale", "explain", "plot", "network", "bom", "fit", "validate", "scenarios", "profiles"}
+HERE = {"run", "optimum", "scale", "explain", "plot", "network", "bom", "start", "fit", "validate", "scenarios", "profiles"}
 """Commands that the story goes through; the test below fails when one joins the program but not the story."""
 
 
@@ -196,7 +197,18 @@ def test_the_cost_of_run_is_the_bills_share_of_its_time(on_a_fabric: Path, capsy
     assert answered(capsys, "bom", *flags)["rows"] == bill["rows"]
 
 
-@pytest.mark.parametrize("kind", ["network", "reduce"])
+def test_the_file_that_start_writes_is_one_that_design_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    answers = tmp_path / "answers.toml"
+    answers.write_text('budget_usd = 5e6\njobs = ["resnet50-mlperf"]\nbuy_or_rent = "buy"\n', encoding="utf-8")
+    found = answered(capsys, "start", str(tmp_path / "design.toml"), "--answers", str(answers))
+    sections = load_scenario(found["path"]).sections
+    assert sections.design is not None
+    assert sections.design.budget_usd == 5e6
+    bill = ("--node", sections.design.choose.node[0], "--nodes", "1")
+    assert answered(capsys, "bom", *bill)["total_usd"] > 0
+
+
+@pytest.mark.parametrize("kind", ["network", "reduce", "bill-of-materials"])
 def test_what_validate_says_stands_in_the_document(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     everything = answered(capsys, "validate", kind)["summary"]["all"]
     document = (ROOT / "docs/validation.md").read_text(encoding="utf-8").split(f"\n## {kind}: ")[1].split("\n## ")[0]

@@ -18,6 +18,7 @@ from simulator.cli.how_long import explain, optimum, plot, run, scale
 from simulator.cli.later import LATER
 from simulator.cli.network import network
 from simulator.cli.shelves import profiles, scenarios, show
+from simulator.cli.start import start
 from simulator.cli.validate import validate
 from simulator.cli.version import version
 from simulator.errors import NotInThisVersionError, SimulatorError
@@ -48,6 +49,7 @@ for name, (group, function) in LATER.items():
     app.command(function, name=name, group=GROUPS[group])
 app.command(network, group=GROUPS["network"])
 app.command(bom, group=GROUPS["buy"])
+app.command(start, group=GROUPS["buy"])
 fits = App(name="fit", help="Fit a law to measurements.", group=GROUPS["measure"], help_format="plaintext")
 fits.command(fit_updates, name="updates")
 fits.command(fit_reduce, name="reduce")

@@ -134,9 +134,10 @@ def bill_keys(cost: ModelCost, prices: PriceList) -> dict[str, Any]:
 def print_bill(title: str, own: dict[str, Any], cost: ModelCost | None, prices: PriceList | None) -> None:
     """Print a bill: the total, the parts, what else it takes, where the prices stand."""
     rows = own["rows"]
+    plural = "" if own["nodes"] == 1 else "s"
     tiers = {0: "no switches", 1: "one tier of switches"}.get(int(own["tiers"]), f"{own['tiers']:.0f} tiers of switches")
     what = (
-        f"{number(own['nodes'])} nodes, {number(own['end_ports'])} end ports, {tiers}"
+        f"{number(own['nodes'])} node{plural}, {number(own['end_ports'])} end ports, {tiers}"
         if own["nodes"]
         else f"{number(own['end_ports'])} end ports, {tiers}"
     )
@@ -182,7 +183,7 @@ def print_bill(title: str, own: dict[str, Any], cost: ModelCost | None, prices: 
     if found is not None and cost.rent is not None:
         rent = cost.rent
         checked = "" if rent.verified else ", nobody checked it"
-        facts += break_even_words(found, cost.terms.life_s)
+        facts += break_even_words(found, cost.terms)
         facts.append(("", f"against {usd(rent.usd)} USD, {rent.kind.replace('_', ' ')}, {rent.date}{checked}"))
         if cost.terms.kind != "ownership":
             facts.append(("", "power and facility are not in it: [cost] kind = 'ownership' has them"))

@@ -11,7 +11,7 @@ from simulator.cli.words import number, percent, seconds
 if TYPE_CHECKING:
     from simulator.costs.amounts import Amount
     from simulator.costs.model_cost import ModelCost
-    from simulator.costs.ownership import BreakEven
+    from simulator.costs.ownership import BreakEven, CostTerms
     from simulator.costs.price_choice import PriceList, UnitPrice
 
 __all__ = ["book_age", "break_even_words", "money_facts", "money_keys", "unverified_share", "usd"]
@@ -24,12 +24,12 @@ def usd(amount: float) -> str:
 
     Examples
     --------
-    >>> usd(1234567.0), usd(2.436), usd(0.00123)
-    ('1,234,567', '2.44', '0.00123')
+    >>> usd(1234567.0), usd(2.436), usd(0.00123), usd(0.0)
+    ('1,234,567', '2.44', '0.00123', '0')
     """
-    if abs(amount) >= 1000:
+    if abs(amount) >= 1000 or amount == 0:
         return f"{amount:,.0f}"
-    return f"{amount:,.2f}" if abs(amount) >= 0.1 or amount == 0 else f"{amount:.3g}"
+    return f"{amount:,.2f}" if abs(amount) >= 0.1 else f"{amount:.3g}"
 
 
 def unverified_share(used: Sequence[tuple[UnitPrice, float]]) -> float | None:
@@ -67,7 +67,10 @@ def money_facts(cost: ModelCost | None, amount: Amount | None) -> list[tuple[str
         facts.append(("cluster", f"{usd(float(cost.total.usd))} USD, {KIND_WORDS[cost.terms.kind]}; {life}"))
     else:
         rent = used[0][0]
-        facts.append(("rent", f"{usd(rent.usd)} USD an hour, {rent.kind.replace('_', ' ')}, {cost.units} x {rent.item}"))
+        whole = "each" if cost.units > 1 else "in all"
+        facts.append(
+            ("rent", f"{usd(rent.usd)} USD an hour {whole}, {rent.kind.replace('_', ' ')} ({rent.item}); {cost.units} at hand")
+        )
     facts.append(
         (
             "prices",
@@ -87,18 +90,21 @@ def book_age(prices: PriceList, today: datetime.date | None = None) -> str:
     return f"the newest price of the book is of {newest.isoformat()}, {age}"
 
 
-def break_even_words(found: BreakEven, life_s: float) -> list[tuple[str, str]]:
-    """Say where renting and buying cost the same."""
+def break_even_words(found: BreakEven, terms: CostTerms) -> list[tuple[str, str]]:
+    """Say which of renting and buying is cheaper at this use, and where both cost the same."""
     if found.hours == float("inf"):
         return [("rent or buy", "rent: an hour of power alone costs as much as a rented hour")]
-    hours = float(found.hours)
-    between = ""
-    if found.low_hours < found.high_hours < float("inf"):
-        between = (
-            f" ({number(round(float(found.low_hours)))} to {number(round(float(found.high_hours)))} at the ends of the prices)"
-        )
-    used = float(found.utilisation)
-    words = f"equal at {number(round(hours))} hours of training{between}, {percent(used)} of {seconds(life_s)}"
-    if used > 1:
-        words += ": renting is cheaper however much it is used"
-    return [("rent or buy", words), ("", f"equal at a rent of {usd(float(found.usd_per_node_hour))} USD per node and hour")]
+    hours, used = float(found.hours), float(found.utilisation)
+    ends = [float(found.low_hours), float(found.high_hours)]
+    between = (
+        f" ({' to '.join(number(round(end)) for end in ends)} at the ends of the prices)"
+        if ends[0] < ends[1] < float("inf")
+        else ""
+    )
+    cheaper = "rent" if found.rent_is_cheaper else "buy"
+    equal = f"{number(round(hours))} hours of training{between}, {percent(used)} of {seconds(terms.life_s)}"
+    return [
+        ("rent or buy", f"{cheaper}, where it trains {percent(terms.utilisation)} of the time"),
+        ("", f"both cost the same at {equal}" + (": never within its life" if used > 1 else "")),
+        ("", f"or at a rent of {usd(float(found.usd_per_node_hour))} USD per node and hour"),
+    ]

@@ -40,6 +40,8 @@ def scenarios(*, json: bool = False) -> None:
     for name in names("scenarios"):
         sections = load_scenario(name).sections
         verbs = ["run", "optimum", "scale", "explain"]
+        if sections.network is not None:
+            verbs += ["network", *(["bom"] if sections.network.switch is not None else [])]
         options = [str(option["name"]) for option in sections.option]
         rows.append({"name": name, "title": sections.title, "answers": ", ".join(verbs), "options": ", ".join(options)})
     output = Output(command="scenarios", title=str(shipped_folder("scenarios").name), seed=None, as_json=json)

@@ -16,9 +16,10 @@ from typing import Literal, Protocol
 import numpy as np
 
 from simulator.costs.amounts import Amount
-from simulator.costs.fat_tree_counts import MOST_TIERS, FatTreeCounts, fat_tree_counts
+from simulator.costs.fat_tree_counts import FatTreeCounts, fat_tree_counts
 from simulator.costs.price_choice import PriceList, UnitPrice
 from simulator.errors import TopologyError
+from simulator.network.fat_tree_shapes import MOST_TIERS
 from simulator.quantities import ArrayLike, FloatArray, whole
 
 __all__ = ["BillLine", "BillOfMaterials", "BoughtNode", "BoughtSwitch", "ClusterPlan", "bill_of"]

@@ -21,13 +21,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simulator.network.fat_tree_shapes import MOST_TIERS, leaf_ports
 from simulator.quantities import ArrayLike, FloatArray, positive, whole
 
-__all__ = ["FatTreeCounts", "fat_tree_counts", "leaf_ports"]
-
-MOST_TIERS = 3
-SLACK = 1e-9
-"""Relative slack of the oversubscription, as in `simulator.network.fat_tree_shapes`."""
+__all__ = ["FatTreeCounts", "fat_tree_counts"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -61,32 +58,6 @@ class FatTreeCounts:
     def fits(self) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
         """Whether three tiers, or as many as were asked, hold the end ports."""
         return ~np.isnan(self.tiers)
-
-
-def leaf_ports(radix: int, oversubscription: float = 1.0) -> tuple[int, int]:
-    """Return the ports of a leaf down and up: the most down with ceil(down/oversubscription) up within all ports.
-
-    Parameters
-    ----------
-    radix : int
-        Ports of a switch, >= 2.
-    oversubscription : float
-        Down : up of a leaf's ports, >= 1.
-
-    Examples
-    --------
-    >>> leaf_ports(64), leaf_ports(64, 3.0), leaf_ports(40, 4.0)
-    ((32, 32), (48, 16), (32, 8))
-    """
-    down = np.arange(1, max(2, radix))
-    up = _uplinks(down, oversubscription)
-    fitting = down[(down + up <= radix) | (down == 1)]
-    most = int(fitting[-1])
-    return most, int(_uplinks(np.array([most]), oversubscription)[0])
-
-
-def _uplinks(down: np.ndarray[tuple[int, ...], np.dtype[np.int64]], oversubscription: float) -> FloatArray:
-    return np.ceil(down / oversubscription * (1.0 - SLACK))
 
 
 def fat_tree_counts(

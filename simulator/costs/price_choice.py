@@ -93,10 +93,15 @@ class PriceList:
 
     book: Sequence[Price]
     usd_per: Mapping[str, float] = field(default_factory=dict)
+    _quotes: Mapping[str, Sequence[tuple[Price, bool]]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for currency, rate in self.usd_per.items():
             positive(f"usd_per.{currency}", rate)
+        quotes: dict[str, list[tuple[Price, bool]]] = {}  # by item, each with whether it is outdated
+        for price, old in zip(self.book, outdated(self.book), strict=True):
+            quotes.setdefault(price.item, []).append((price, old))
+        object.__setattr__(self, "_quotes", quotes)
 
     @property
     def newest(self) -> datetime.date | None:
@@ -138,18 +143,23 @@ class PriceList:
         return 1.0 if price.currency == "USD" else self.usd_per.get(price.currency)
 
     def _chosen(self, item: str, scope: str, kinds: Sequence[str]) -> UnitPrice | None:
-        usable = [price for price in prices_for(self.book, item, scope=scope) if price.kind in kinds and self._rate(price)]
+        usable = [
+            (price, old)
+            for price, old in self._quotes.get(item, ())
+            if price.scope == scope and price.kind in kinds and self._rate(price)
+        ]
         if not usable:
             return None
-        aged = dict(zip(map(id, self.book), outdated(self.book), strict=True))
 
-        def rank(price: Price) -> tuple[bool, bool, int, bool]:
-            return aged[id(price)], not price.verified, -first_day(price.date).toordinal(), price.kind == "list"
+        def rank(quote: tuple[Price, bool]) -> tuple[bool, bool, int, bool]:
+            price, old = quote
+            return old, not price.verified, -first_day(price.date).toordinal(), price.kind == "list"
 
         best = min(map(rank, usable))
-        equals = sorted((price for price in usable if rank(price) == best), key=self._usd)
-        chosen = equals[(len(equals) - 1) // 2]
-        low, high = self._range([chosen, *equals, *self._other_kind(chosen, usable)])
+        equals = sorted((quote for quote in usable if rank(quote) == best), key=lambda quote: self._usd(quote[0]))
+        chosen, aged = equals[(len(equals) - 1) // 2]
+        others = self._other_kind(chosen, [price for price, _ in usable])
+        low, high = self._range([*(price for price, _ in equals), *others])
         return UnitPrice(
             item=item,
             scope=scope,
@@ -160,7 +170,7 @@ class PriceList:
             date=chosen.date,
             source=chosen.source,
             verified=chosen.verified,
-            old=aged[id(chosen)],
+            old=aged,
             notes=chosen.notes,
         )
 
@@ -171,7 +181,10 @@ class PriceList:
         """Return the newest price of each other kind, where it is of a comparable time."""
         day = first_day(chosen.date)
         near = [price for price in usable if abs((first_day(price.date) - day).days) <= COMPARABLE_DAYS]
-        return [next(price for price in near if price.kind == kind) for kind in {p.kind for p in near} - {chosen.kind}]
+        newest = {}
+        for price in sorted(near, key=lambda price: first_day(price.date)):
+            newest[price.kind] = price
+        return [price for kind, price in newest.items() if kind != chosen.kind]
 
     def _range(self, quotes: Sequence[Price]) -> tuple[float, float]:
         ends = [end * (self._rate(price) or 1.0) for price in quotes for end in (price.price, price.low, price.high) if end]

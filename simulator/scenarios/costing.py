@@ -11,7 +11,7 @@ from typing import Any
 from simulator.costs.bill_of_materials import ClusterPlan, bill_of
 from simulator.costs.model_cost import ModelCost
 from simulator.costs.ownership import DEFAULT_LIFE_S, DEFAULT_PUE, CostTerms
-from simulator.costs.price_book import Price, load_price_book
+from simulator.costs.price_book import load_price_book
 from simulator.costs.price_choice import PriceList, RentKind, UnitPrice
 from simulator.errors import (
     Fault,
@@ -61,16 +61,14 @@ def price_list_of(scenario: Scenario) -> PriceList:
     book = "shipped" if cost is None else cost.prices
     path = shipped_folder("hardware_profiles") / "prices.csv" if book == "shipped" else scenario.folder / book
     stamp = path.stat().st_mtime_ns if path.is_file() else 0
-    return PriceList(
-        book=_book(path, "prices.csv" if book == "shipped" else str(path), stamp),
-        usd_per=dict(cost.usd_per) if cost is not None else {},
-    )
+    rates = tuple(sorted(cost.usd_per.items())) if cost is not None else ()
+    return _prices(path, "prices.csv" if book == "shipped" else str(path), stamp, rates)
 
 
 @lru_cache(maxsize=4)
-def _book(path: Path, called: str, stamp: int) -> tuple[Price, ...]:
+def _prices(path: Path, called: str, stamp: int, usd_per: tuple[tuple[str, float], ...]) -> PriceList:
     del stamp  # a book that was written anew is read anew
-    return load_price_book(path, name=called)
+    return PriceList(book=load_price_book(path, name=called), usd_per=dict(usd_per))
 
 
 def cost_terms_of(cost: CostSection) -> CostTerms:

@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.costs.fat_tree_counts import fat_tree_counts, leaf_ports
-from simulator.network.fat_tree_shapes import fat_tree_shape
+from simulator.costs.fat_tree_counts import fat_tree_counts
+from simulator.network.fat_tree_shapes import fat_tree_shape, leaf_ports
 
 RADIX = st.sampled_from([4, 6, 8, 10, 16, 20, 36, 40, 64, 128, 144])
 OVER = st.sampled_from([1.0, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 7.0, 8.0])

@@ -54,7 +54,7 @@ def test_the_text_says_total_share_nobody_checked_and_age_of_the_book() -> None:
     assert "0 % by prices nobody checked" in first
     assert "in the cabling per end port" in found.out
     assert "the newest price of the book is of 20" in found.out
-    assert "equal at" in found.out
+    assert "buy, where it trains 100 % of the time" in found.out
     assert "days ago" in found.out or "years ago" in found.out
 
 

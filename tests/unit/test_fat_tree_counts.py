@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from simulator.costs.fat_tree_counts import fat_tree_counts, leaf_ports
+from simulator.costs.fat_tree_counts import fat_tree_counts
+from simulator.network.fat_tree_shapes import leaf_ports
 
 
 def parts(**given: object) -> tuple[float, ...]:
