@@ -12,6 +12,7 @@ __all__ = [
     "Fault",
     "FitError",
     "InfeasibleError",
+    "LooseBoundWarning",
     "MissingPriceWarning",
     "NoEffectWarning",
     "NoUncertaintyWarning",
@@ -97,6 +98,10 @@ class SimulatorWarning(UserWarning):
 
 class ExtrapolationWarning(SimulatorWarning):
     """The answer lies outside the data that its law was fitted to."""
+
+
+class LooseBoundWarning(SimulatorWarning):
+    """A lower bound that a search went by is more than a few per cent below what was computed afterwards."""
 
 
 class MissingPriceWarning(SimulatorWarning):

@@ -124,7 +124,7 @@ def _settled(scenario: Scenario, catalogue: Catalogue, request: Request, design:
     return Settled(
         design=design,
         trained=trained,
-        bill=catalogue.bill(option, np.float64(design.nodes)),
+        bill=catalogue.bill(option, design.nodes),
         cost=Amount.between(usd, low, high),
         score=float(request.score(weights, times_s, np.array([usd]))[0]),
         time_s=float(request.time_s(weights, times_s)[0]),

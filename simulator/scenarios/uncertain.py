@@ -56,10 +56,10 @@ class TimeSpread:
 def time_spread(
     scenario: Scenario, case: Case, case_of: Callable[[Scenario], Case], batch_samples: float, learners: float
 ) -> TimeSpread:
-    """Return how T_C at (M, P) spreads: the law of updates with its covariance, its discrepancy, extrapolation, and all ranges.
+    """Return how T_C at (M, P) spreads: the law of updates with its covariance, discrepancy, extrapolation, and all ranges.
 
-    Quantities are named so that two clusters share what is the same: the law of a workload, Gamma on an accelerator, a key of the
-    file. An estimate from FLOPs has a utilisation of its own on each accelerator.
+    Quantities are named so that two clusters share what is the same: the law of a workload, Gamma on an accelerator, a key of
+    the file. An estimate from FLOPs has a utilisation of its own on each accelerator.
     """
     groups: dict[str, tuple[str, ...]] = {}
     factors: list[Factor] = []
@@ -189,7 +189,7 @@ def _part(path: str, case: Case) -> tuple[str | None, str]:
 
 
 def _named(path: str, case: Case, scenario: Scenario) -> str:
-    """Return the name of a quantity: that of its key, with the workload's instead of its place; from FLOPs with the accelerator."""
+    """Return the name of a quantity: that of its key, with the workload's; of an estimate, with the accelerator's."""
     accelerator = scenario.accelerator.name if scenario.accelerator is not None else ""
     own = f"workload[{case.workload_index}]."
     if path == f"{case.compute_key}.utilisation":

@@ -143,12 +143,13 @@ def importance(
 
     Notes
     -----
-    The estimator of Saltelli et al. [1]_: mean of A * (B with the group's columns of A - B), over the variance. Its error is about
-    1/sqrt(draws).
+    The estimator of Saltelli et al. [1]_: mean of A * (B with the group's columns of A - B), over the variance. Its error is
+    about 1/sqrt(draws).
 
     References
     ----------
-    .. [1] A. Saltelli et al., "Variance based sensitivity analysis of model output", Computer Physics Communications 181 (2010).
+    .. [1] A. Saltelli et al., "Variance based sensitivity analysis of model output", Computer Physics Communications 181
+       (2010).
 
     Examples
     --------

@@ -15,7 +15,7 @@ from simulator.costs.ownership import CostTerms, owned, rented
 from simulator.costs.price_choice import PriceList, UnitPrice
 from simulator.limits import Limits
 from simulator.network.cluster_network import FabricDelta
-from simulator.quantities import YEAR_S, FloatArray
+from simulator.quantities import YEAR_S, ArrayLike, FloatArray
 from simulator.time_to_converge import ReduceModel, TimeToConverge
 
 __all__ = ["Catalogue", "Job", "NodeKind", "Option", "RememberedPrices", "Request"]
@@ -188,7 +188,7 @@ class Catalogue:
     prices: PriceList
     left_out: Mapping[str, int]
 
-    def bill(self, option: Option, nodes: FloatArray) -> BillOfMaterials:
+    def bill(self, option: Option, nodes: ArrayLike) -> BillOfMaterials:
         """Return the bills of an option for each number of nodes."""
         return bill_of(option.plan, nodes, self.prices, oversubscription=option.oversubscription)
 

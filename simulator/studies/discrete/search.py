@@ -1,7 +1,7 @@
 """The best designs of a catalogue by exhaustive comparison in closed form; the frontier; what is left out, and why.
 
-Nothing is sampled and nothing guessed: every option at every number of nodes is given its Delta, dollars and watts, all that are
-not beaten outright their T_C at M_opt, and the least of what meets all limits is taken.
+Nothing is sampled and nothing guessed: every option at every number of nodes is given its Delta, dollars and watts, all that
+are not beaten outright their T_C at M_opt, and the least of what meets all limits is taken.
 """
 
 from __future__ import annotations
