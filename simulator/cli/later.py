@@ -36,6 +36,5 @@ def _verb(name: str, does: str) -> Callable[..., None]:
 LATER: dict[str, tuple[str, Callable[..., None]]] = {
     "simulate": ("how_long", _verb("simulate", "Simulate stragglers, contention and failures, event by event")),
     "sweep": ("how_long", _verb("sweep", "Answer for every combination of the values in [sweep]")),
-    "compare": ("buy", _verb("compare", "Compare options side by side")),
     "allocate": ("share", _verb("allocate", "Decide how many learners each job gets")),
 }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simulator.errors import InfeasibleError, LooseBoundWarning, OldPriceWarning
+from simulator.errors import InfeasibleError, LooseBoundWarning, OldPriceWarning, SimulatorWarning
 from simulator.messages import did_you_mean
 from simulator.quantities import FloatArray
 from simulator.scenarios.catalogue import catalogue_of, request_of
@@ -208,8 +208,13 @@ def _why_not(catalogue: Catalogue, request: Request, name: str, best: Design) ->
 def warn_about_design(answer: DesignAnswer) -> None:
     """Warn about what the answer rests on: estimates, unchecked and old prices, a loose bound, runs that leave no room."""
     for trained in answer.chosen.trained:
-        trained.case.warn_about(trained.answer.batch_samples)
-        warn_about_unverified(trained.scenario, trained.case)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", SimulatorWarning)
+            trained.case.warn_about(trained.answer.batch_samples)
+            warn_about_unverified(trained.scenario, trained.case)
+        for warning in caught:  # the scenario of one design has this workload alone
+            text = str(warning.message).replace("workload[0]", trained.workload)
+            warnings.warn(text, warning.category, stacklevel=2)
     used = [line.price for line in answer.chosen.bill.lines if line.price is not None and float(line.paid) > 0]
     if answer.request.terms.kind == "cloud":
         used = [rent for rent in (answer.chosen.design.option.kind.rent,) if rent is not None]

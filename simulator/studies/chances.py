@@ -17,6 +17,8 @@ from simulator.uncertainty import NORMAL_95
 
 __all__ = ["DRAWS", "Chances", "Importance", "Normals", "chances", "importance", "interval90_of", "two_piece_factor"]
 
+EQUAL = 1e-9
+"""Relative difference of values that is rounding."""
 DRAWS = 4096
 """Draws: a chance of one half is known to 0.8 %."""
 
@@ -78,7 +80,7 @@ class Chances:
     expected_regret, relative_regret : float
         Mean over draws of the first option's value minus the least of all, and as a share of the first one's mean.
     beats : tuple of float
-        Of each option, the chance that the first one is better than it (1 for itself).
+        Of each option, the chance that the first one is better than it; equally good counts one half.
     intervals90 : tuple of (float, float)
         Of each value.
     """
@@ -91,7 +93,7 @@ class Chances:
 
 
 def chances(values: Sequence[FloatArray]) -> Chances:
-    """Compare options on the same draws; ties go to the first of them.
+    """Compare options on the same draws; those that are equally good (to 1e-9) share the chance.
 
     Examples
     --------
@@ -100,15 +102,20 @@ def chances(values: Sequence[FloatArray]) -> Chances:
     ([0.667, 0.333], 0.333)
     """
     table = np.stack(values)
-    best = np.argmin(table, axis=0)
+    best = table <= table.min(axis=0) * (1.0 + EQUAL)
+    chance = best / best.sum(axis=0)
     regret = float((table[0] - table.min(axis=0)).mean())
     return Chances(
-        probability_best=tuple(float(np.mean(best == i)) for i in range(len(table))),
+        probability_best=tuple(float(np.mean(row)) for row in chance),
         expected_regret=regret,
         relative_regret=regret / float(table[0].mean()),
-        beats=tuple(float(np.mean(table[0] <= row)) for row in table),
+        beats=tuple(float(np.mean((table[0] < row * (1.0 - EQUAL)) + 0.5 * _equal(table[0], row))) for row in table),
         intervals90=tuple(interval90_of(row) for row in table),
     )
+
+
+def _equal(one: FloatArray, other: FloatArray) -> FloatArray:
+    return np.isclose(one, other, rtol=EQUAL, atol=0.0).astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
