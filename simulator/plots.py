@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simulator.design_plots import draw_compare, draw_design
 from simulator.errors import Fault, ScenarioError
 from simulator.tables import label, read_table, time_unit
 from simulator.topology_plots import STYLE, plot_topology, save_figure
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DRAWN", "draw_run", "plot_scaling", "plot_time_to_converge", "plot_topology", "plot_update", "plot_updates_fit"]
 
-DRAWN = ("run", "optimum", "scale", "fit updates")
+DRAWN = ("run", "optimum", "scale", "fit updates", "design", "compare")
 """Commands whose saved runs have figures."""
 BATCH_COLUMNS = ("batch_samples", "updates", "update_time_s", "reduce_time_s", "converge_time_s")
 CURVE_COLUMNS = ("batch_samples", "updates", "law_updates", "lo90", "hi90", "mean_lo90", "mean_hi90")
@@ -196,6 +197,11 @@ def draw_run(folder: Path, run: dict[str, Any]) -> list[Path]:
     run : dict
         Its run.json.
     """
+    if run["command"] == "design":
+        curves = read_table(folder / "batch.csv", ("workload", "batch_samples", "converge_time_s"))
+        return draw_design(folder, run, curves.to_dict("records"))  # type: ignore[arg-type]
+    if run["command"] == "compare":
+        return draw_compare(folder, run)
     import matplotlib as mpl
 
     mpl.use("Agg")

@@ -60,7 +60,7 @@ def compare(
     def draw(folder: Path) -> list[Path]:
         from simulator.design_plots import draw_compare
 
-        return draw_compare(folder, answer)
+        return draw_compare(folder, own)
 
     tables = {"rows.csv": own["rows"], **({"learners.csv": own["by_learners"]} if own["by_learners"] else {})}
     if own["crossovers"]:

@@ -61,17 +61,19 @@ def design(
             )
         warn_about_design(answer)
 
+    own, tables = design_keys(answer), design_tables(answer) if out.folder is not None else {}
+
     def draw(folder: Path) -> list[Path]:
         from simulator.design_plots import draw_design
 
-        return draw_design(folder, answer)
+        return draw_design(folder, own, tables["batch.csv"])
 
     out.emit(
-        design_keys(answer),
+        own,
         caught,
         scenario=loaded,
         text=lambda: print_design(title, answer),
-        tables=design_tables(answer),
+        tables=tables,
         draw=draw,
     )
 

@@ -113,7 +113,10 @@ def design_keys(answer: DesignAnswer) -> dict[str, Any]:
         "measure_next": measure_next(answer),
         "flips": [{"variable": one.variable, "factor": one.factor, "at": one.at, "unit": one.unit} for one in answer.flips],
         "cheaper": None if found.cheaper is None else _option_keys(found.cheaper),
-        "frontier": [_option_keys(design) for design in found.frontier],
+        "frontier": [
+            {**_option_keys(design), "time_s_interval90": interval}
+            for design, interval in zip(found.frontier, answer.frontier_intervals90, strict=True)
+        ],
         "settled": [
             {**{key: value for key, value in _settled_keys(one).items() if key != "workloads"}} for one in answer.settled
         ],
@@ -162,6 +165,8 @@ def measure_next(answer: DesignAnswer) -> str | None:
 
 def design_tables(answer: DesignAnswer) -> dict[str, list[dict[str, Any]]]:
     """Return the tables that are saved."""
+    from simulator.studies.curves import batch_curve
+
     keys = design_keys(answer)
     return {
         "bill.csv": keys["bill"],
@@ -169,6 +174,11 @@ def design_tables(answer: DesignAnswer) -> dict[str, list[dict[str, Any]]]:
         "frontier.csv": keys["frontier"],
         "settled.csv": keys["settled"],
         "workloads.csv": keys["design"]["workloads"],
+        "batch.csv": [
+            {"workload": one.workload, **row}
+            for one in answer.chosen.trained
+            for row in batch_curve(one.case.model, one.case.limits, one.answer.learners)
+        ],
         **({"importance.csv": keys["importance"]} if keys["importance"] else {}),
     }
 

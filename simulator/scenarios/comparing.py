@@ -22,7 +22,7 @@ from simulator.scenarios.uncertain import TimeSpread, time_spread
 from simulator.search import relaxed
 from simulator.studies.answer import Answer, answer
 from simulator.studies.chances import Chances, Normals, chances
-from simulator.studies.crossovers import Crossover, crossovers_real, crossovers_whole
+from simulator.studies.crossovers import EQUAL, Crossover, crossovers_real, crossovers_whole
 
 __all__ = ["Comparison", "OptionCase", "compared"]
 
@@ -223,6 +223,9 @@ def _crossovers(
     moves = {one.name: _mover(one, variable, place, best) for one in options if shared or one is best}
     start, whole_number = _value_of(best, variable, place)
     fixed = {one.name: measure(one, quick[one.name]) for one in options if one.name not in moves}
+    if not shared:  # an option that is just as good would flip the choice at once: look for the next one that is not
+        own = measure(best, quick[best.name])
+        fixed = {name: value for name, value in fixed.items() if not np.isclose(value, own, rtol=EQUAL, atol=0.0)}
 
     def at(x: float) -> dict[str, float]:
         found = dict(fixed)
@@ -246,12 +249,13 @@ def _fault(option: OptionCase, place: int, rule: str) -> Fault:
 
 
 def _numbers(most: int, learners: Sequence[int]) -> list[int]:
-    return sorted({*(2**i for i in range(most.bit_length()) if 2**i <= most), most, *(P for P in learners if P <= most)})
+    listed = {P for P in learners if not most < P}
+    return sorted({2**i for i in range(most.bit_length())} | {most} | listed)
 
 
 def _at_batch(case: Case, option: OptionCase, M: float) -> float:
     try:
-        return float(case.model.converge_time_s(M, option.answer.learners)) if M >= option.answer.learners else np.nan
+        return float("nan") if option.answer.learners > M else float(case.model.converge_time_s(M, option.answer.learners))
     except ValueError:
         return float("nan")
 

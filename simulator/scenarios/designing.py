@@ -14,7 +14,7 @@ from simulator.quantities import FloatArray
 from simulator.scenarios.catalogue import catalogue_of, request_of
 from simulator.scenarios.effects import warn_about_unverified
 from simulator.scenarios.resolve import Scenario
-from simulator.scenarios.settled import Settled, settled
+from simulator.scenarios.settled import Settled, settled, time_draws_of
 from simulator.scenarios.uncertain import bill_draws, price_name
 from simulator.studies.chances import Chances, Importance, Normals, chances, importance, interval90_of, two_piece_factor
 from simulator.studies.discrete.catalogue import Catalogue, Request
@@ -64,6 +64,8 @@ class DesignAnswer:
         The best of another node or network.
     frontier_ends : tuple of Settled
         The cheapest and the fastest design of the frontier.
+    frontier_intervals90 : tuple of (float, float)
+        Of the time of each point of the frontier.
     order_changed : bool
         Whether the flow level prefers another design than the search.
     proven : bool
@@ -95,6 +97,7 @@ class DesignAnswer:
     settled: tuple[Settled, ...]
     runner_up: Settled | None
     frontier_ends: tuple[Settled, ...]
+    frontier_intervals90: tuple[tuple[float, float], ...]
     order_changed: bool
     proven: bool
     chances: Chances
@@ -178,6 +181,9 @@ def design_answer(
         settled=tuple(listed),
         runner_up=runner_up,
         frontier_ends=tuple(settled(scenario, catalogue, request, ends)),
+        frontier_intervals90=tuple(
+            interval90_of(time_draws_of(scenario, request, design, normals)) for design in found.frontier
+        ),
         order_changed=chosen.design is not found.best[0],
         proven=len(found.best) < BEST_KEPT or found.best[-1].score >= chosen.score * (1.0 - 1e-9),
         chances=chances(score),

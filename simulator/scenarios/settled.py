@@ -15,6 +15,8 @@ from simulator.costs.bill_of_materials import BillOfMaterials
 from simulator.errors import SimulatorWarning
 from simulator.network.closed_deltas import closed_delta
 from simulator.network.cluster_network import FabricDelta
+from simulator.network.laws import ConstantReduce
+from simulator.optimum import best_batch
 from simulator.profiles import load_profile
 from simulator.quantities import FloatArray
 from simulator.scenarios.cases import Case
@@ -22,12 +24,14 @@ from simulator.scenarios.catalogue import network_table, scenario_of, spelled
 from simulator.scenarios.effects import converge_interval90
 from simulator.scenarios.resolve import Scenario
 from simulator.scenarios.uncertain import TimeSpread, time_spread
+from simulator.search import relaxed
 from simulator.studies.answer import Answer, answer
+from simulator.studies.chances import Normals
 from simulator.studies.discrete.catalogue import Catalogue, Request
 from simulator.studies.discrete.search import Design
 from simulator.uncertainty import Interval
 
-__all__ = ["Settled", "Trained", "settled"]
+__all__ = ["Settled", "Trained", "settled", "time_draws_of"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -133,7 +137,21 @@ def _settled(scenario: Scenario, catalogue: Catalogue, request: Request, design:
     )
 
 
-def _trained(scenario: Scenario, design: Design, j: int) -> Trained:
+def time_draws_of(scenario: Scenario, request: Request, design: Design, normals: Normals) -> FloatArray:
+    """Return the objective's time of a design for every draw, with Delta of the search: quick, and for intervals alone."""
+    times = []
+    for j in range(len(design.option.kind.jobs)):
+        one, case = _case(scenario, design, j)
+        law = ConstantReduce(delta_s=design.deltas_s[j])
+        case = replace(case, model=replace(relaxed(case.model), reduce=law))
+        best = best_batch(case.model, case.limits, design.learners[j])
+        spread = time_spread(one, case, Case.of, best.batch_samples, design.learners[j])
+        times.append(spread.time_s(normals) * design.times_s[j] / spread.converge_time_s)
+    return request.time_s(np.array([job.weight for job in design.option.kind.jobs]), np.stack(times))
+
+
+def _case(scenario: Scenario, design: Design, j: int) -> tuple[Scenario, Case]:
+    """Return the scenario and the case of a workload on a design."""
     option = design.option
     name = spelled(scenario, "node", option.kind.name)
     node = load_profile("nodes", name, beside=scenario.folder, profile_folders=scenario.profile_folders)[0]
@@ -142,10 +160,14 @@ def _trained(scenario: Scenario, design: Design, j: int) -> Trained:
         table = network_table(scenario, option.network, option.switch, option.topology, option.oversubscription)
     learners, job = design.learners[j], option.kind.jobs[j]
     everyone = design.nodes * option.kind.accelerators // job.accelerators_per_learner
-    one = scenario_of(
-        scenario, j, node=node, nodes=design.nodes, network=table, learners=None if learners == everyone else learners
-    )
-    case = Case.of(one)
+    part = None if learners == everyone else learners
+    one = scenario_of(scenario, j, node=node, nodes=design.nodes, network=table, learners=part)
+    return one, Case.of(one)
+
+
+def _trained(scenario: Scenario, design: Design, j: int) -> Trained:
+    one, case = _case(scenario, design, j)
+    learners = design.learners[j]
     law: Any = case.model.reduce
     if isinstance(law, FabricDelta) and law.collective == "auto" and learners > 1:
         law = _fastest(law, design.nodes, learners)
@@ -153,7 +175,7 @@ def _trained(scenario: Scenario, design: Design, j: int) -> Trained:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SimulatorWarning)
         found = answer(case.model, case.limits, learners=learners)
-    return Trained(workload=job.name, scenario=one, case=case, answer=found, closed_s=design.times_s[j])
+    return Trained(workload=design.option.kind.jobs[j].name, scenario=one, case=case, answer=found, closed_s=design.times_s[j])
 
 
 def _fastest(law: FabricDelta, nodes: int, learners: int) -> FabricDelta:

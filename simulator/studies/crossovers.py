@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-__all__ = ["Crossover", "crossovers_real", "crossovers_whole", "winner"]
+__all__ = ["EQUAL", "Crossover", "crossovers_real", "crossovers_whole", "winner"]
 
 EQUAL = 1e-9
 """Relative difference of values that is rounding."""

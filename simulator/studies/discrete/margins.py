@@ -191,10 +191,8 @@ def flips(catalogue: Catalogue, request: Request, design: Design, runner_up: Des
             factor = _first_factor(partial(_dearer_loses, request, (mine, own), (theirs, other)))
             if factor is not None:
                 each = float(own[design.nodes - 1]) / design.nodes if part == "node" else 1.0
-                found.append(
-                    Flip(variable=f"price of the {part} ({design.option.kind.name if part == 'node' else design.option.network})",
-                         factor=factor, at=factor * each, unit=unit)
-                )  # fmt: skip
+                name = design.option.kind.name if part == "node" else design.option.network
+                found.append(Flip(variable=f"price of the {part} ({name})", factor=factor, at=factor * each, unit=unit))
     if request.objective != "cost" and design.option.kind.name != runner_up.option.kind.name:
         factor = _first_factor(lambda f: _slower(request, design, f) > runner_up.time_s)
         if factor is not None:
