@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from simulator.cli.flags import OutputFlags, ScenarioFlags
-from simulator.errors import SimulatorError
+from simulator.errors import NoEffectWarning, SimulatorError
 
 if TYPE_CHECKING:
     from simulator.cli.answers import Solved
@@ -61,19 +61,21 @@ def compare(
                 np.random.default_rng(seed),
             )
     own = compare_keys(answer, rows)
-    out.emit(
-        own, caught, scenario=first, text=lambda: print_compare(title, answer, rows), tables=compare_tables(answer, own)
-    )
+    out.emit(own, caught, scenario=first, text=lambda: print_compare(title, answer, rows), tables=compare_tables(answer, own))
 
 
 def _warn(said: list[tuple[str, list[warnings.WarningMessage]]]) -> None:
-    """Give the warnings of the options: what all say once, the others with the name of the option."""
+    """Give the warnings of the options: what all say once, the others with the name of the option.
+
+    That a key has no effect is said where that is so in all of them: most options are there to make some key idle.
+    """
     texts = [{str(warning.message) for warning in own} for _, own in said]
     for name, own in said:
         for warning in own:
             text = str(warning.message)
             everywhere = all(text in others for others in texts)
-            warnings.warn(text if everywhere else f"{name}: {text}", warning.category, stacklevel=3)
+            if everywhere or not issubclass(warning.category, NoEffectWarning):
+                warnings.warn(text if everywhere else f"{name}: {text}", warning.category, stacklevel=3)
 
 
 def _solved(option: Scenario, workload: str | None, learners: Sequence[int]) -> Solved:

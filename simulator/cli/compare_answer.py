@@ -22,6 +22,9 @@ __all__ = ["compare_keys", "compare_tables", "print_compare"]
 WIDE = 150
 MOST_FLIPS = 4
 """Flips of one variable that the text lists; run.json has all of them."""
+RIGHT = (
+    *("learners", "batch_samples", "time", "communication", "bottleneck", "cluster USD", "USD a model", "fastest", "cheapest"),
+)
 MEASURE_WORDS = {"converge_time_s": "time", "cost_usd": "USD a model"}
 
 
@@ -46,7 +49,7 @@ def compare_keys(answer: Comparison, rows: Sequence[Solved]) -> dict[str, Any]:
     found_flips = [
         {
             "variable": one.variable,
-            "at": flip.at,
+            "at": int(flip.at) if one.variable == "learners" else flip.at,
             "from": None if flip.before is None else names[flip.before],
             "to": None if flip.after is None else names[flip.after],
             "measure": one.measure,
@@ -150,7 +153,17 @@ def print_compare(title: str, answer: Comparison, rows: Sequence[Solved]) -> Non
     """Print the best option, all side by side, how sure that is, each number of learners, and where the choice flips."""
     keys = compare_keys(answer, rows)
     print_lines([title, "", *aligned(_facts(answer, rows, keys)), ""])
-    right = ("learners", "batch_samples", "time", "communication", "bottleneck", "USD a model", "cluster USD", "fastest", "cheapest")
+    right = (
+        "learners",
+        "batch_samples",
+        "time",
+        "communication",
+        "bottleneck",
+        "USD a model",
+        "cluster USD",
+        "fastest",
+        "cheapest",
+    )
     print_table([_cells(row) for row in keys["rows"]], right=right, width=WIDE)
     if len(answer.options) > 2:
         print_lines(["", "Chance that the option of the row is faster than that of the column", ""])
@@ -247,7 +260,8 @@ def _searched_lines(answer: Comparison, one: Searched) -> list[str]:
     """Say where a variable flips the choice, and between which values that was looked for."""
     found = one.found
     name = one.variable + (f" of {one.option}" if one.option else "")
-    ends = f"{_value(one.variable, found.low)} and {_value(one.variable, found.high)}"
+    low = f"{found.low:.4g}" if one.variable == "price" else _value(one.variable, found.low)
+    ends = f"{low} and {_value(one.variable, found.high)}"
     how = "; every number tried" if found.every else ""
     head = f"  {name} ({MEASURE_WORDS[one.measure]}), between {ends}{how}: "
 
