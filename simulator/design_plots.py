@@ -140,14 +140,19 @@ def plot_spending(run: Mapping[str, Any], left: Axes, right: Axes) -> None:
     left.set(xlabel="dollars (USD)", title="Where the money goes")
     left.locator_params(axis="x", nbins=4)
     _money(left, x=True)
-    steps = [step for step in run["certificate"] if step["gain_s_per_usd"] is not None][:MOST_BARS][::-1]
+    steps = [step for step in run["certificate"] if step["gain_s_per_usd"] is not None and step["component"] != "node"]
+    steps = steps[:MOST_BARS][::-1]
     if not steps:
         right.set_axis_off()
         return
     gains = [1000.0 * step["gain_s_per_usd"] for step in steps]
     unit_s, unit = time_unit(max(abs(gain) for gain in gains) or 1.0)
     colours = ["C2" if step["delta_usd"] > 0 else "C1" for step in steps]
-    right.barh([f"{step['component']}: {step['to']}" for step in steps], [gain / unit_s for gain in gains], color=colours)
+    right.barh(
+        [f"{step['component']}: {step['to'].replace('_', ' ')}" for step in steps],
+        [gain / unit_s for gain in gains],
+        color=colours,
+    )
     right.axvline(0.0, color="0.4", lw=1.0)
     right.set(xlabel=f"time gained per 1,000 USD ({unit})", title="One step beside the design")
     right.locator_params(axis="x", nbins=5)

@@ -22,6 +22,7 @@ from simulator.loading import (
 from simulator.messages import did_you_mean, join, shown
 from simulator.profiles import Accelerator, Node, find, is_file, is_path, shipped_folder
 from simulator.scenarios.inheritance import (
+    faults_of_choices,
     faults_of_network_names,
     hardware_of,
     profile_folders_of,
@@ -215,7 +216,7 @@ def checked(file: str, folder: Path, tree: Table, records: dict[str, Provenance]
     except ScenarioError as error:
         faults += [Fault(_file_of(fault.key, records, file), fault.key, fault.rule) for fault in error.faults]
     node, accelerator, hardware_records, more = hardware_of(tree, folder, folders, file)
-    faults += more + faults_of_network_names(tree, folder, folders, file)
+    faults += more + faults_of_network_names(tree, folder, folders, file) + faults_of_choices(tree, folder, folders, file)
     if sections is None:
         raise ScenarioError(faults)
     scenario = Scenario(

@@ -24,7 +24,9 @@ __all__ = ["Answers", "answers_of", "design_text", "known_jobs", "known_vendors"
 
 MOST_NODES = 8192
 NODES_OF_A_DEADLINE = 1024
-"""Most nodes that are searched where no budget bounds them."""
+"""Most nodes that are bought where no budget bounds them."""
+NODES_RENTED = 64
+"""Most nodes that are rented: more are seldom to be had on demand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +159,7 @@ def design_text(answers: Answers, *, file: str = "design.toml") -> str:
             *_workloads(answers),
             *_design(answers),
             *_choose(answers, offers, left_out, prices),
-            *_network(),
+            *_network(answers),
             *_cost(answers),
             "",
         ]
@@ -234,35 +236,41 @@ def _choose(answers: Answers, offers: Sequence[_Offer], left_out: Sequence[str],
         nodes.append(
             f'    "{offer.node.name}",'.ljust(32) + f"# {price} USD {each}, {offer.price.date}{checked}; {offer.node.title}"
         )
-    most = NODES_OF_A_DEADLINE
+    most = NODES_RENTED if rent else NODES_OF_A_DEADLINE
     if answers.budget_usd is not None and not rent:
         most = max(1, min(MOST_NODES, int(answers.budget_usd // offers[0].price.usd)))
     lines = ["", "[design.choose]                                 # the catalogue that is searched", "node = ["]
     lines += [*nodes, "]", *(f"# left out: {reason}" for reason in left_out), f"nodes = {{ min = 1, max = {most} }}"]
     if rent:
-        return [*lines, 'topology = ["star"]                             # a provider\'s fabric, taken as one large switch']
-    fabrics = _fabrics(prices)
+        return [*lines, 'topology = ["fat_tree"]                         # full bisection between the NICs of the nodes']
+    fabrics = _fabrics(prices, offers, powered=answers.electricity_usd_per_kwh is not None)
     lines.append("network = [")
     lines += [f'    "{network.name}",'.ljust(32) + f"# {network.title}; switches {switches}" for network, switches in fabrics]
     return [*lines, "]", 'topology = ["fat_tree", "rails"]', "oversubscription = [1, 2, 4]"]
 
 
-def _fabrics(prices: PriceList) -> list[tuple[Network, str]]:
-    """Return the networks whose cables and switches have a price, fastest first, and these switches."""
+def _fabrics(prices: PriceList, offers: Sequence[_Offer], *, powered: bool) -> list[tuple[Network, str]]:
+    """Return the networks whose cables, switches and NICs can be paid for, fastest first, and these switches."""
     found = []
+    fastest_nic = max((offer.node.nic_bandwidth_bytes_per_s or 0.0 for offer in offers), default=0.0)
     for name in names("networks"):
         network = load_profile("networks", name)[0]
         cabled = prices.to_buy(f"{name}-cabling-2-tiers", "cable") or all(
             prices.to_buy(item, "cable") for item in (name, f"{name}-optic", f"{name}-fibre")
         )
-        switches = [s.name for s in fitting_switches(network) if prices.to_buy(s.name, "switch")]
-        if network.kind in FAMILIES and network.rdma and cabled and switches:
+        switches = [
+            switch.name
+            for switch in fitting_switches(network)
+            if prices.to_buy(switch.name, "switch") and not (powered and switch.power_w is None and switch.power_max_w is None)
+        ]
+        has_nics = fastest_nic >= network.bandwidth_bytes_per_s or prices.to_buy(name, "nic")
+        if network.kind in FAMILIES and network.rdma and cabled and switches and has_nics:
             found.append((network, ", ".join(switches)))
     return sorted(found, key=lambda pair: (-pair[0].bandwidth_bytes_per_s, pair[0].name))
 
 
-def _network() -> list[str]:
-    return [
+def _network(answers: Answers) -> list[str]:
+    lines = [
         "",
         "[reduce]",
         'kind = "fabric"                                 # Delta from the network that is chosen',
@@ -271,6 +279,11 @@ def _network() -> list[str]:
         "[network]",
         'collective = "auto"                             # the fastest all-reduce',
     ]
+    if answers.buy_or_rent == "rent":
+        lines.append(
+            'switch = "qm9700"                               # ports and latency of the provider\'s, which nobody publishes'
+        )
+    return lines
 
 
 def _cost(answers: Answers) -> list[str]:

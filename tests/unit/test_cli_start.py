@@ -63,7 +63,9 @@ def test_the_catalogue_is_what_can_be_had_from_these_vendors(tmp_path: Path) -> 
         assert not price.old
     assert "dgx1-p100" not in choose["node"]  # a price of 2017
     for name in choose["network"]:
-        assert any(PRICES.to_buy(switch.name, "switch") for switch in fitting_switches(load_profile("networks", name)[0]))
+        switches = fitting_switches(load_profile("networks", name)[0])
+        assert any(PRICES.to_buy(switch.name, "switch") and (switch.power_w or switch.power_max_w) for switch in switches), name
+    assert "roce800" not in choose["network"]  # no node has such NICs, and they have no price
     # 5 million buy 62 of the cheapest, at 80,000
     assert choose["nodes"] == {"min": 1, "max": 62}
 
@@ -73,6 +75,8 @@ def test_what_is_rented_has_an_hour_on_demand(tmp_path: Path) -> None:
     assert found["design"]["objective"] == "cost"  # no budget: the cheapest that is soon enough
     assert found["cost"] == {"kind": "cloud", "prices": "shipped"}
     assert all(PRICES.to_rent(name) for name in found["design"]["choose"]["node"])
+    assert "network" not in found["design"]["choose"]  # the NICs are those of the instance
+    assert found["network"]["switch"] == "qm9700"
     assert "runs_per_year" not in found["workload"][0]
 
 
