@@ -293,4 +293,5 @@ def _value(variable: str, at: float) -> str:
         return number(round(at))
     if variable == "batch_samples":
         return f"{number(at)} samples"
-    return figure_value(variable, at) if not float(at).is_integer() or at >= 1e4 else f"{at:,.10g}"
+    words = figure_value(variable, float(at))
+    return number(at) if words == str(float(at)) else words

@@ -225,7 +225,7 @@ def _by_price(options: Sequence[Option], moved: Option) -> Searched:
     costs = np.array([_value("cost_usd", one.case, one.learners, _time_s(_quick(one.case), one.learners)) for one in options])
 
     def values(factor: float) -> FloatArray:
-        return np.where([one is moved for one in options], factor, 1.0) * costs
+        return np.asarray(costs * [factor if one is moved else 1.0 for one in options], dtype=np.float64)
 
     points: FloatArray = np.geomspace(1 / REACH, REACH, POINTS)
     return Searched(variable="price", measure="cost_usd", option=moved.name, found=crossovers(values, points))

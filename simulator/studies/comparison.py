@@ -78,7 +78,7 @@ class Crossover:
     at : float
         The value; of a whole variable, the first one at which the new option is the best.
     before, after : int or None
-        The best option on either side; None where no option is possible.
+        The best option on either side; None before the first value at which any is possible.
     """
 
     at: float
@@ -180,10 +180,10 @@ def _best(row: FloatArray) -> int | None:
 
 
 def _is_best(option: int | None, row: FloatArray) -> bool:
-    """Whether an option is as good as any."""
-    if option is None:
-        return not np.isfinite(row).any()
-    return bool(np.isfinite(row[option]) and row[option] <= row.min() * (1.0 + TIE))
+    """Whether an option is as good as any, or none is possible: nobody is better then, and the choice stays."""
+    if not np.isfinite(row).any():
+        return True
+    return option is not None and bool(np.isfinite(row[option]) and row[option] <= row.min() * (1.0 + TIE))
 
 
 def _whole_flip(at: Values, now: int | None, low: float, high: float) -> tuple[float, float]:
@@ -200,10 +200,10 @@ def _real_flip(at: Values, now: int | None, low: float, high: float) -> tuple[fl
 
     def worse(log_x: float) -> float:
         row = at(float(np.exp(log_x)))
-        if now is None or not np.isfinite(row[now]):
-            return -1.0 if _is_best(now, row) else 1.0
-        others = np.delete(row, now).min(initial=np.inf)
-        return float(np.log(row[now] / others) - TIE) if np.isfinite(others) else -1.0
+        others = row if now is None else np.delete(row, now)
+        if now is not None and np.isfinite(row[now]) and np.isfinite(others).any():
+            return float(np.log(row[now] / others.min()))
+        return -1.0 if _is_best(now, row) else 1.0
 
     ends = np.log(low), np.log(high)
     root = ends[0] if worse(ends[0]) >= 0 else brentq(worse, *ends, xtol=1e-13, rtol=1e-13)

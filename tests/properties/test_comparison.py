@@ -24,7 +24,7 @@ def best_at(found: Crossovers, x: float) -> int | None:
 
 @settings(max_examples=40)
 @given(draws=DRAWS)
-def test_chances_add_up_and_two_options_share_them(draws: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_chances_add_up_and_two_options_share_them(draws: np.ndarray) -> None:
     found = standing(list(draws))
     np.testing.assert_allclose(sum(found.probability_best), 1.0)
     np.testing.assert_allclose(np.array(found.beats) + np.array(found.beats).T, 1.0)
@@ -37,7 +37,7 @@ def test_chances_add_up_and_two_options_share_them(draws: np.ndarray) -> None:  
 
 @settings(max_examples=40)
 @given(draws=DRAWS)
-def test_an_option_worse_on_every_draw_is_never_the_best_and_changes_no_chance(draws: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_an_option_worse_on_every_draw_is_never_the_best_and_changes_no_chance(draws: np.ndarray) -> None:
     alone = standing(list(draws))
     beside = standing([*draws, draws[0] * 1.5])
     assert beside.probability_best == (*alone.probability_best, 0.0)
@@ -47,7 +47,7 @@ def test_an_option_worse_on_every_draw_is_never_the_best_and_changes_no_chance(d
 @settings(max_examples=60)
 @given(lines=LINES)
 def test_whole_crossovers_give_a_best_option_at_every_number(lines: list[tuple[int, int]]) -> None:
-    def values(x: float) -> np.ndarray:  # type: ignore[type-arg]
+    def values(x: float) -> np.ndarray:
         return np.array([1.0 + a + b * x for a, b in lines])
 
     found = crossovers(values, np.arange(1.0, 101.0), whole=True)
@@ -63,7 +63,7 @@ def test_whole_crossovers_give_a_best_option_at_every_number(lines: list[tuple[i
 def test_real_crossovers_of_straight_lines_are_the_corners_of_their_lower_envelope(lines: list[tuple[int, int]]) -> None:
     """The least of straight lines is concave: between two points with the same best line no other is best."""
 
-    def values(x: float) -> np.ndarray:  # type: ignore[type-arg]
+    def values(x: float) -> np.ndarray:
         return np.array([1.0 + a + b * x for a, b in lines])
 
     found = crossovers(values, np.array([0.01, 1.0, 100.0]))
@@ -79,14 +79,14 @@ def test_real_crossovers_of_straight_lines_are_the_corners_of_their_lower_envelo
         np.testing.assert_allclose(values(float(x))[best], values(float(x)).min(), rtol=1e-7)
 
 
-def test_an_option_that_is_not_possible_is_nobodys_choice() -> None:
-    """The first is possible up to 5 only, the second from 8 on: nobody's at 6 and 7."""
+def test_where_no_option_is_possible_the_choice_stays() -> None:
+    """Nobody at 1; the first is possible from 2 to 5 only, the second from 8 on: at 6 and 7 nobody is better."""
 
-    def values(x: float) -> np.ndarray:  # type: ignore[type-arg]
-        return np.array([1.0 if x <= 5 else np.inf, 1.0 if x >= 8 else np.inf])
+    def values(x: float) -> np.ndarray:
+        return np.array([1.0 if 2 <= x <= 5 else np.inf, 2.0 if x >= 8 else np.inf])
 
-    found = crossovers(values, np.arange(1.0, 11.0), whole=True).found
-    assert [(one.at, one.before, one.after) for one in found] == [(6.0, 0, None), (8.0, None, 1)]
+    found = crossovers(values, np.arange(1.0, 11.0), whole=True)
+    assert (found.first, [(one.at, one.before, one.after) for one in found.found]) == (None, [(2.0, None, 0), (8.0, 0, 1)])
 
 
 def test_a_third_option_between_two_points_is_found() -> None:

@@ -194,7 +194,7 @@ def test_an_option_that_cannot_have_so_many_learners_says_why_and_is_compared_wh
     ("more", "rule"),
     [
         ("", "option: is missing: compare lays [[option]] tables over the scenario"),
-        (crossing("reduce.delta") + TWO, "a number that the scenario gives, got 'reduce.delta'; did you mean 'reduce.delta_s'?"),
+        (crossing("reduce.delta") + TWO, "number that the scenario gives, got 'reduce.delta'; did you mean 'reduce.delta_s'?"),
         (crossing("learner") + TWO, "got 'learner'; did you mean 'learners'?"),
         (
             crossing("host_link.bandwidth_bytes_per_s") + TWO,
