@@ -220,8 +220,8 @@ def _crossovers(
     link = variable.split(".")[0] in LINKS
     shared = not link and not any(variable in _own_keys(one) for one in options)
     measure = _cost_of if variable.startswith("cost.") else _time_of
-    moves = {one.name: _mover(one, variable, place, best) for one in options if shared or one is best}
     start, whole_number = _value_of(best, variable, place)
+    moves = {one.name: _mover(one, variable, place, best) for one in options if shared or one is best}
     fixed = {one.name: measure(one, quick[one.name]) for one in options if one.name not in moves}
     if not shared:  # an option that is just as good would flip the choice at once: look for the next one that is not
         own = measure(best, quick[best.name])
