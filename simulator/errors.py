@@ -14,6 +14,7 @@ __all__ = [
     "FitError",
     "InfeasibleError",
     "InfeasibleWarning",
+    "LooseBoundWarning",
     "MeasurementWarning",
     "MissingPriceWarning",
     "NoEffectWarning",
@@ -111,6 +112,10 @@ class ExtrapolationWarning(SimulatorWarning):
 
 class InfeasibleWarning(SimulatorWarning):
     """Some of the combinations asked for contradict themselves and have no answer."""
+
+
+class LooseBoundWarning(SimulatorWarning):
+    """A lower bound that a search went by is more than a few per cent below what was computed afterwards."""
 
 
 class MissingPriceWarning(SimulatorWarning):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simulator.comparison_plots import draw_comparison
+from simulator.design_plots import draw_design
 from simulator.errors import Fault, ScenarioError
 from simulator.measurement_plots import draw_measurement
 from simulator.simulation_plots import draw_simulation
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DRAWN", "draw_run", "plot_scaling", "plot_time_to_converge", "plot_topology", "plot_update", "plot_updates_fit"]
 
-DRAWN = ("run", "optimum", "scale", "simulate", "fit updates", "fit step-time", "validate", "measure")
+DRAWN = ("run", "optimum", "scale", "simulate", "fit updates", "fit step-time", "validate", "measure", "design", "compare")
 """Commands whose saved runs have figures."""
 BATCH_COLUMNS = ("batch_samples", "updates", "update_time_s", "reduce_time_s", "converge_time_s")
 CURVE_COLUMNS = ("batch_samples", "updates", "law_updates", "lo90", "hi90", "mean_lo90", "mean_hi90")
@@ -199,6 +201,11 @@ def draw_run(folder: Path, run: dict[str, Any]) -> list[Path]:
     run : dict
         Its run.json.
     """
+    if run["command"] == "design":
+        curves = read_table(folder / "batch.csv", ("batch_samples", "converge_time_s"))
+        return draw_design(folder, run, curves.to_dict("records"))  # type: ignore[arg-type]
+    if run["command"] == "compare":
+        return draw_comparison(folder, run)
     import matplotlib as mpl
 
     mpl.use("Agg")

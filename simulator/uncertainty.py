@@ -13,7 +13,7 @@ import numpy as np
 
 from simulator.quantities import positive
 
-__all__ = ["FitRecord", "Interval", "extrapolation_sd", "interval90", "parameter_sd"]
+__all__ = ["NORMAL_95", "FitRecord", "Interval", "extrapolation_sd", "interval90", "parameter_sd"]
 
 NORMAL_95 = 1.6448536269514722
 """Quantile 0.95 of the standard normal distribution."""

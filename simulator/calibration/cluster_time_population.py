@@ -16,18 +16,18 @@ from simulator.quantities import FloatArray
 
 __all__ = ["ACCELERATOR_SD", "OWN_DEGREES", "OWN_SD", "Population", "fit_population"]
 
-TYPICAL = np.array([np.log(1e-3), np.log(1e-2), np.log(3e-3), 0.04, np.log(1.0), np.log(0.3), np.log(30.0)])
-TYPICAL_SD = np.array([4.0, 1.5, 1.5, 0.04, 1.0, 2.0, 3.0])
-SPREAD = np.array([0.5, 0.4, 0.6, 0.04, 0.4, 1.0, 1.0])
-"""What is thought before any series is seen, parameters in the order of `PARAMETERS`: the typical value (1 ms a sample, 10 ms an
-update, 3 ms across nodes, growth 0.04, 1 s of start-up, 0.3 s a pass, 30 learner-seconds of evaluation), how wrong that may be,
+TYPICAL = np.array([np.log(1e-3), np.log(1e-2), np.log(3e-3), 0.02, np.log(1.0), np.log(0.3), np.log(30.0)])
+TYPICAL_SD = np.array([4.0, 1.5, 1.5, 0.02, 1.0, 2.0, 3.0])
+SPREAD = np.array([0.5, 0.4, 0.6, 0.02, 0.4, 1.0, 1.0])
+"""What is thought before any series is seen, parameters in the order of `PARAMETERS`: the typical value (1 ms a sample, 10 ms
+an update, 3 ms across nodes, growth 0.02, 1 s of start-up, 0.3 s a pass, 30 learner-seconds of evaluation), how wrong that may be,
 and how much series and groups of them differ (workloads twice that). Orders of magnitude, the same whatever is trained; the
 spreads are then learned, these counting as `PRIOR_COUNT` groups."""
 
 WORKLOADS_DIFFER = 2.0
 PRIOR_COUNT = 8.0
 
-OWN_SD = 0.045
+OWN_SD = 0.035
 """Scale of a row's own relative error: Student's, with `OWN_DEGREES`, so that one odd system does not bend its series."""
 OWN_DEGREES = 4.0
 EVALUATION_SD = 0.3
@@ -38,7 +38,6 @@ VARIANT_SD = 0.2
 """Of what a variant is everywhere."""
 
 ROUNDS, FIRST_STEPS, STEPS = 25, 10, 2
-VARIANTS_EVERY = 3
 LONGEST_STEP = 1.0
 LEAST_WEIGHT = 1e-3
 
@@ -106,14 +105,15 @@ def fit_population(rows: StackedRuns) -> Population:
 
     Notes
     -----
-    Laplace's approximation and expectation-maximisation ([1]_): Gauss-Newton steps to the most likely parameters of every series
-    given the effects, least squares with priors for the effects given the parameters, the spreads from both and their errors;
+    Laplace's approximation and expectation-maximisation ([1]_): Gauss-Newton steps to the most likely parameters of every
+    series given the effects, least squares with priors for the effects given the parameters, the spreads from both and their errors;
     `ROUNDS` times, from a fixed start. Errors beyond the Gaussian's lose weight as Student's distribution has it ([2]_).
 
     References
     ----------
     .. [1] A. P. Dempster, D. B. Rubin, R. K. Tsutakawa, "Estimation in covariance components models", JASA 76 (1981).
-    .. [2] K. L. Lange, R. J. A. Little, J. M. G. Taylor, "Robust statistical modeling using the t distribution", JASA 84 (1989).
+    .. [2] K. L. Lange, R. J. A. Little, J. M. G. Taylor, "Robust statistical modeling using the t
+       distribution", JASA 84 (1989).
     """
     at, late, of, first = conditions_of(rows), rows.evaluation, rows.series_of, rows.first_of_series
     own = np.where(late, EVALUATION_SD**2, OWN_SD**2)
@@ -128,19 +128,20 @@ def fit_population(rows: StackedRuns) -> Population:
     for turn in range(ROUNDS):
         precision = _Precision(own=weights / own, starts=rows.first_of_block, shared=shared)
         prior, tau = effects.means, effects.own_sd
-        for _ in range(STEPS if turn else FIRST_STEPS):
+        for step in range(STEPS if turn else FIRST_STEPS):
             log_s, J = log_seconds(modes[of], at)
             gap = rows.log_s - log_s - Z @ variants
             QJ = precision.times(J)
             information = np.add.reduceat(QJ[:, :, None] * J[:, None, :], first, axis=0) + np.diag(1.0 / tau**2)
             slope = np.add.reduceat(QJ * gap[:, None], first, axis=0) + (prior - modes) / tau**2
-            step = np.linalg.solve(information, slope[..., None])[..., 0]
-            modes = modes + np.clip(step, -LONGEST_STEP, LONGEST_STEP)
+            if turn and step == 0:  # the parameters follow in the same step
+                JQZ = np.add.reduceat(QJ[:, :, None] * Z[:, None, :], first, axis=0)
+                moved = _variants_step(precision.times(Z), Z, gap, JQZ, information, slope, variants)
+                variants, slope = variants + moved, slope - JQZ @ moved
+            move = np.linalg.solve(information, slope[..., None])[..., 0]
+            modes = modes + np.clip(move, -LONGEST_STEP, LONGEST_STEP)
         covariance = np.linalg.inv(information)
-        log_s, J = log_seconds(modes[of], at)
-        if turn % VARIANTS_EVERY == VARIANTS_EVERY - 1:
-            gap = rows.log_s - log_s - Z @ variants
-            variants = variants + _variants_step(precision, J, Z, gap, covariance, (prior - modes) / tau**2, variants, first)
+        log_s, _ = log_seconds(modes[of], at)
         effects.update(modes, np.diagonal(covariance, axis1=1, axis2=2))
         gap = rows.log_s - log_s - Z @ variants
         scale = own + np.where(late, 0.0, 0.5 * ACCELERATOR_SD**2)
@@ -156,23 +157,19 @@ def fit_population(rows: StackedRuns) -> Population:
 
 
 def _variants_step(
-    precision: _Precision,
-    J: FloatArray,
+    QZ: FloatArray,
     Z: FloatArray,
     gap: FloatArray,
-    covariance: FloatArray,
-    pull: FloatArray,
+    JQZ: FloatArray,
+    information: FloatArray,
+    slope: FloatArray,
     variants: FloatArray,
-    first: np.ndarray[tuple[int], np.dtype[np.intp]],
 ) -> FloatArray:
-    """Gauss-Newton step of the accelerators' effects, the parameters of the series following."""
-    QJ, QZ = precision.times(J), precision.times(Z)
-    JQZ = np.add.reduceat(QJ[:, :, None] * Z[:, None, :], first, axis=0)
-    following = covariance @ JQZ
-    flat, across = JQZ.reshape(-1, Z.shape[1]), following.reshape(-1, Z.shape[1])
-    information = Z.T @ QZ - flat.T @ across + np.eye(Z.shape[1]) / VARIANT_SD**2
-    slope = np.add.reduceat(QJ * gap[:, None], first, axis=0) + pull
-    return np.asarray(np.linalg.solve(information, QZ.T @ gap - across.T @ slope.ravel() - variants / VARIANT_SD**2))
+    """Gauss-Newton step of the accelerators' effects, with the parameters of every series taken out (Schur's complement)."""
+    followed = np.linalg.solve(information, JQZ).reshape(-1, Z.shape[1])
+    reduced = Z.T @ QZ - JQZ.reshape(-1, Z.shape[1]).T @ followed + np.eye(Z.shape[1]) / VARIANT_SD**2
+    step = np.linalg.solve(reduced, QZ.T @ gap - followed.T @ slope.ravel() - variants / VARIANT_SD**2)
+    return np.asarray(np.clip(step, -LONGEST_STEP, LONGEST_STEP), dtype=np.float64)
 
 
 class _Effects:

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, Group, Parameter
 
 from simulator.cli.bom import bom
+from simulator.cli.compare import compare
+from simulator.cli.design import design
 from simulator.cli.fit import updates as fit_updates
 from simulator.cli.fit_reduce import reduce as fit_reduce
 from simulator.cli.fit_step_time import step_time as fit_step_time
@@ -54,6 +56,8 @@ for name, (group, function) in LATER.items():
     app.command(function, name=name, group=GROUPS[group])
 app.command(network, group=GROUPS["network"])
 app.command(bom, group=GROUPS["buy"])
+app.command(design, group=GROUPS["buy"])
+app.command(compare, group=GROUPS["buy"])
 app.command(start, group=GROUPS["buy"])
 fits = App(name="fit", help="Fit a law to measurements.", group=GROUPS["measure"], help_format="plaintext")
 fits.command(fit_updates, name="updates")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from simulator.costs.model_cost import ModelCost
     from simulator.costs.price_choice import PriceList
 
-__all__ = ["bill_keys", "counted_keys", "print_bill"]
+__all__ = ["bill_keys", "bill_row", "counted_keys", "print_bill"]
 
 ROW_KEYS = (
     *("item", "count", "unit_usd", "usd", "source", "verified", "part", "id", "scope", "kind", "low_usd", "high_usd", "date"),
@@ -43,7 +43,8 @@ def counted_keys(found: FatTreeCounts, end_ports: int) -> dict[str, Any]:
     return {**dict.fromkeys(KEYS), "rows": rows, "tiers": int(found.tiers), "end_ports": end_ports}
 
 
-def _row(line: BillLine) -> dict[str, Any]:
+def bill_row(line: BillLine) -> dict[str, Any]:
+    """Return the keys of one line of a bill."""
     price, paid = line.price, float(line.paid) > 0
     entered = price if paid else None
     amount = line.amount
@@ -115,7 +116,7 @@ def bill_keys(cost: ModelCost, prices: PriceList) -> dict[str, Any]:
             "with_power_and_facility": terms.kind == "ownership",
         }
     return {
-        "rows": [_row(line) for line in bill.lines],
+        "rows": [bill_row(line) for line in bill.lines],
         "total_usd": _finite(total.usd),
         "total_usd_range": None if _finite(total.usd) is None else [float(total.low_usd), float(total.high_usd)],
         "nodes": cost.units,

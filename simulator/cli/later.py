@@ -34,7 +34,5 @@ def _verb(name: str, does: str) -> Callable[..., None]:
 
 
 LATER: dict[str, tuple[str, Callable[..., None]]] = {
-    "design": ("buy", _verb("design", "Find the best cluster within a budget or a deadline")),
-    "compare": ("buy", _verb("compare", "Compare options side by side")),
     "allocate": ("share", _verb("allocate", "Decide how many learners each job gets")),
 }

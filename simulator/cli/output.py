@@ -53,6 +53,9 @@ OWN_FILES = (
         "figure_network.png",
         "links.csv",
     ),
+    *("bill.csv", "certificate.csv", "frontier.csv", "settled.csv", "workloads.csv", "importance.csv"),
+    *("learners.csv", "crossovers.csv"),
+    *("figure_frontier.png", "figure_batches.png", "figure_spending.png", "figure_importance.png", "figure_options.png"),
 )
 
 

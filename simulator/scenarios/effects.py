@@ -22,7 +22,9 @@ from simulator.uncertainty import Interval, extrapolation_sd, interval90, parame
 
 __all__ = [
     "converge_interval90",
+    "is_of",
     "keys_without_effect",
+    "times_at_ends",
     "warn_about_keys_without_effect",
     "warn_about_unverified",
 ]
@@ -173,7 +175,7 @@ def warn_about_unverified(scenario: Scenario, case: Case, also: tuple[str, ...] 
         if path in scenario.records
         and scenario.records[path].verified is False
         and _variants(_number(path, value))
-        and (_is_of(path, case) or path.split(".")[0] in also)
+        and (is_of(path, case) or path.split(".")[0] in also)
         and (".compute." not in path or path.startswith(f"{case.compute_key}."))
     ]
     if unchecked:
@@ -202,9 +204,9 @@ def converge_interval90(
         spreads["extrapolation in the mini-batch"] = extrapolation_sd(batch_samples, case.fit.batch_samples_range)
         run_to_run = case.fit.run_to_run_relative
     ranges = {
-        path: _ends(scenario, path, record, case_of, batch_samples, learners, value)
+        path: times_at_ends(scenario, path, record, case_of, batch_samples, learners, value)
         for path, record in scenario.records.items()
-        if (record.low is not None or record.high is not None) and _is_of(path, case)
+        if (record.low is not None or record.high is not None) and is_of(path, case)
     }
     moved = {path: ends for path, ends in ranges.items() if min(ends) < value * (1 - 1e-12) or max(ends) > value * (1 + 1e-12)}
     if not any(spreads.values()) and not moved and not run_to_run:
@@ -217,13 +219,13 @@ def converge_interval90(
     return interval90(value, spreads=spreads, ranges=moved, run_to_run=run_to_run)
 
 
-def _is_of(path: str, case: Case) -> bool:
+def is_of(path: str, case: Case) -> bool:
     """Whether a key can matter to the case: of its own workload, or of a shared section."""
     root = path.split(".")[0]
     return root == f"workload[{case.workload_index}]" or root in ("cluster", "reduce", "network", "cross_validation", "cost")
 
 
-def _ends(
+def times_at_ends(
     scenario: Scenario, path: str, record: Provenance, case_of: CaseOf, M: float, P: float, value: float
 ) -> tuple[float, float]:
     """T_C at the low and at the high end of one number; unchanged where an end breaks a rule."""

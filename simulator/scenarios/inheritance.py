@@ -12,7 +12,14 @@ from simulator.messages import TableFaults, join, shown
 from simulator.profiles import Accelerator, Node, find, is_file, load_profile, shipped_folder
 from simulator.scenarios.workload_section import WorkloadSection, in_papers_letters
 
-__all__ = ["faults_of_network_names", "hardware_of", "load_workload", "profile_folders_of", "with_workload_profiles"]
+__all__ = [
+    "faults_of_choices",
+    "faults_of_network_names",
+    "hardware_of",
+    "load_workload",
+    "profile_folders_of",
+    "with_workload_profiles",
+]
 
 
 def profile_folders_of(tree: Table, folder: Path, file: str) -> tuple[list[Path], list[Fault]]:
@@ -163,4 +170,22 @@ def faults_of_network_names(tree: Table, folder: Path, folders: list[Path], file
     name = network.get("file")
     if isinstance(name, str) and not is_file(folder / name):
         faults.append(Fault(file, "network.file", f"must name a file beside the scenario, got {shown(name)}"))
+    return faults
+
+
+def faults_of_choices(tree: Table, folder: Path, folders: list[Path], file: str) -> list[Fault]:
+    """Check that the profiles that [design.choose] names exist."""
+    design = tree.get("design")
+    choose = design.get("choose") if isinstance(design, dict) else None
+    if not isinstance(choose, dict):
+        return []
+    faults = []
+    for key, kind in (("node", "nodes"), ("network", "networks"), ("switch", "switches")):
+        listed = choose.get(key)
+        for i, name in enumerate(listed if isinstance(listed, list) else []):
+            if isinstance(name, str):
+                try:
+                    find(kind, name, beside=folder, profile_folders=folders)
+                except ValueError as error:
+                    faults.append(Fault(file, f"design.choose.{key}[{i}]", str(error)))
     return faults

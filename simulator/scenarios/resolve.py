@@ -22,6 +22,7 @@ from simulator.loading import (
 from simulator.messages import did_you_mean, join, shown
 from simulator.profiles import Accelerator, Node, find, is_file, is_path, shipped_folder
 from simulator.scenarios.inheritance import (
+    faults_of_choices,
     faults_of_network_names,
     hardware_of,
     profile_folders_of,
@@ -30,7 +31,7 @@ from simulator.scenarios.inheritance import (
 from simulator.scenarios.rules import broken_rules
 from simulator.scenarios.sections import ScenarioFile
 
-__all__ = ["Scenario", "load_scenario"]
+__all__ = ["Scenario", "checked", "load_options", "load_scenario"]
 
 MOST_FAULTS = 50
 PATH_PART = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
@@ -105,7 +106,7 @@ class Scenario:
         tree = {name: value for name, value in self.written.items() if name not in ("option", "sweep")}
         for path, value in values.items():
             tree = _with_value(tree, path, value)
-        scenario = _checked(self.name, self.folder, tree, dict(self.written_records), self.own_keys)
+        scenario = checked(self.name, self.folder, tree, dict(self.written_records), self.own_keys)
         return replace(scenario, option=self.option)
 
 
@@ -131,33 +132,86 @@ def load_scenario(name: str, *, option: str | None = None, overrides: Table | No
     ScenarioError
         With every fault: file, key, rule, value, nearest known key.
     """
-    try:
-        path = Path(name) if is_path(name) or is_file(Path(name)) else find("scenarios", name)
-    except ValueError as error:
-        raise ScenarioError([Fault(name, "", str(error))]) from None
-    file = f"scenarios/{path.name}" if path.parent == shipped_folder("scenarios") else str(path)
-    tree, records, faults = split_provenance(read_toml(path, file), file)
-    if overrides:
-        flags, flag_records, flag_faults = split_provenance(overrides, "flags")
-        tree, records, faults = merge(tree, flags), {**records, **flag_records}, faults + flag_faults
-    own_keys = frozenset(key for key in records if not key.startswith("option[") and records[key].file == file)
-    scenario: Scenario | None = None
-    try:
-        scenario = _checked(file, path.parent, tree, records, own_keys)
-    except ScenarioError as error:
-        faults += error.faults
-    faults += _option_faults(file, path.parent, tree, records, known=faults)
-    faults += _sweep_faults(file, path.parent, tree, records, known=faults)
+    read = _Read.of(name, overrides)
+    tree, records, faults = read.tree, read.records, list(read.faults)
     if option is not None and isinstance(tree.get("option", []), list):
         try:
-            tree, records = _lay_option(tree, records, option, file)
+            tree, records = _lay_option(tree, records, option, read.file)
         except ScenarioError as error:
             faults += error.faults
         else:
-            scenario = None if faults else _checked(file, path.parent, tree, records, own_keys)
-    if faults or scenario is None:
+            if not faults:
+                one = checked(read.file, read.folder, tree, records, read.own_keys)
+                return replace(one, option=option, written=tree, written_records=records)
+    if faults or read.scenario is None:
         raise _gathered(faults)
-    return replace(scenario, option=option, written=tree, written_records=records)
+    return replace(read.scenario, written=read.tree, written_records=read.records)
+
+
+def load_options(name: str, *, overrides: Table | None = None) -> tuple[Scenario, ...]:
+    """Load a scenario once with each of its [[option]]s laid over it, in the order of the file; none where it has none.
+
+    Parameters
+    ----------
+    name, overrides
+        As in `load_scenario`.
+
+    Raises
+    ------
+    ScenarioError
+        With every fault.
+    """
+    read = _Read.of(name, overrides)
+    if read.faults or read.scenario is None:
+        raise _gathered(list(read.faults))
+    found = []
+    for option in (str(item["name"]) for item in read.tree.get("option", [])):
+        tree, records = _lay_option(read.tree, read.records, option, read.file)
+        one = checked(read.file, read.folder, tree, records, read.own_keys)
+        found.append(replace(one, option=option, written=tree, written_records=records))
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """A file as read: the table before any profile or option, every fault of it, and the scenario without an option."""
+
+    file: str
+    folder: Path
+    tree: Table
+    records: dict[str, Provenance]
+    own_keys: frozenset[str]
+    faults: tuple[Fault, ...]
+    scenario: Scenario | None
+
+    @classmethod
+    def of(cls, name: str, overrides: Table | None) -> _Read:
+        try:
+            path = Path(name) if is_path(name) or is_file(Path(name)) else find("scenarios", name)
+        except ValueError as error:
+            raise ScenarioError([Fault(name, "", str(error))]) from None
+        file = f"scenarios/{path.name}" if path.parent == shipped_folder("scenarios") else str(path)
+        tree, records, faults = split_provenance(read_toml(path, file), file)
+        if overrides:
+            flags, flag_records, flag_faults = split_provenance(overrides, "flags")
+            tree, records, faults = merge(tree, flags), {**records, **flag_records}, faults + flag_faults
+        own_keys = frozenset(key for key in records if not key.startswith("option[") and records[key].file == file)
+        scenario: Scenario | None = None
+        try:
+            scenario = checked(file, path.parent, tree, records, own_keys)
+        except ScenarioError as error:
+            faults += error.faults
+        faults += _option_faults(file, path.parent, tree, records, known=faults)
+        faults += _sweep_faults(file, path.parent, tree, records, known=faults)
+        return cls(
+            file=file,
+            folder=path.parent,
+            tree=tree,
+            records=records,
+            own_keys=own_keys,
+            faults=tuple(faults),
+            scenario=scenario,
+        )
 
 
 def _gathered(faults: list[Fault]) -> ScenarioError:
@@ -168,7 +222,7 @@ def _gathered(faults: list[Fault]) -> ScenarioError:
     return ScenarioError(unique)
 
 
-def _checked(
+def checked(
     file: str, folder: Path, tree: Table, records: dict[str, Provenance], own_keys: frozenset[str], *, rules: bool = True
 ) -> Scenario:
     """Lay the profiles in, structure, and apply the rules between keys; ScenarioError with every fault."""
@@ -181,7 +235,7 @@ def _checked(
     except ScenarioError as error:
         faults += [Fault(_file_of(fault.key, records, file), fault.key, fault.rule) for fault in error.faults]
     node, accelerator, hardware_records, more = hardware_of(tree, folder, folders, file)
-    faults += more + faults_of_network_names(tree, folder, folders, file)
+    faults += more + faults_of_network_names(tree, folder, folders, file) + faults_of_choices(tree, folder, folders, file)
     if sections is None:
         raise ScenarioError(faults)
     scenario = Scenario(
@@ -248,7 +302,7 @@ def _option_faults(file: str, folder: Path, tree: Table, records: dict[str, Prov
             continue
         laid = merge({key: value for key, value in tree.items() if key != "option"}, over)
         try:
-            _checked(file, folder, laid, records, frozenset())
+            checked(file, folder, laid, records, frozenset())
         except ScenarioError as error:
             new = [fault for fault in error.faults if (fault.key, fault.rule) not in already]
             faults += [
@@ -268,7 +322,7 @@ def _sweep_faults(file: str, folder: Path, tree: Table, records: dict[str, Prove
         base = {name: value for name, value in tree.items() if name not in ("option", "sweep")}
         for value in values:
             try:
-                _checked(file, folder, _with_value(base, key, value), records, frozenset(), rules=False)
+                checked(file, folder, _with_value(base, key, value), records, frozenset(), rules=False)
             except ScenarioError as error:
                 new = [fault for fault in error.faults if (fault.key, fault.rule) not in already]
                 faults += [Fault(file, f"sweep.{key}", fault.rule) for fault in new]

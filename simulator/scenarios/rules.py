@@ -284,10 +284,16 @@ def _crossovers(scenario: Scenario) -> list[tuple[str, str]]:
     compare = scenario.sections.compare
     faults = []
     for i, name in enumerate(compare.crossovers if compare is not None else ()):
-        known = name in ("learners", "batch_samples") or LINK_VARIABLE.fullmatch(name) or name.split(".")[0] in SWEEPABLE[:-1]
+        known = (
+            name in ("learners", "batch_samples", "price")
+            or LINK_VARIABLE.fullmatch(name)
+            or name.split(".")[0].split("[")[0] in SWEEPABLE[:-1]
+        )
         if not known:
-            words = ("learners", "batch_samples", "host_link.bandwidth_bytes_per_s", "host_link.latency_s")
-            rule = f"must be learners, batch_samples, host_link.bandwidth_bytes_per_s or a key of a section, got {name!r}"
+            words = ("learners", "batch_samples", "price", "host_link.bandwidth_bytes_per_s", "host_link.latency_s")
+            rule = (
+                f"must be learners, batch_samples, price, host_link.bandwidth_bytes_per_s or a key of a section, got {name!r}"
+            )
             near = did_you_mean(name, words)
             faults.append((f"compare.crossovers[{i}]", rule + (near if "did you mean" in near else "")))
     return faults

@@ -184,6 +184,7 @@ class ChooseSection:
     node: tuple[str, ...]
     nodes: Range
     network: tuple[str, ...] = ()
+    switch: tuple[str, ...] = ()
     topology: tuple[Topology, ...] = ()
     oversubscription: tuple[float, ...] = (1.0,)
 
