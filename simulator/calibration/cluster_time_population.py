@@ -20,8 +20,8 @@ TYPICAL = np.array([np.log(1e-3), np.log(1e-2), np.log(3e-3), 0.02, np.log(1.0),
 TYPICAL_SD = np.array([4.0, 1.5, 1.5, 0.02, 1.0, 2.0, 3.0])
 SPREAD = np.array([0.5, 0.4, 0.6, 0.02, 0.4, 1.0, 1.0])
 """What is thought before any series is seen, parameters in the order of `PARAMETERS`: the typical value (1 ms a sample, 10 ms
-an update, 3 ms across nodes, growth 0.02, 1 s of start-up, 0.3 s a pass, 30 learner-seconds of evaluation), how wrong that may be,
-and how much series and groups of them differ (workloads twice that). Orders of magnitude, the same whatever is trained; the
+an update, 3 ms across nodes, growth 0.02, 1 s of start-up, 0.3 s a pass, 30 learner-seconds of evaluation), how wrong that may
+be, and how much series and groups of them differ (workloads twice that). Orders of magnitude, the same whatever is trained; the
 spreads are then learned, these counting as `PRIOR_COUNT` groups."""
 
 WORKLOADS_DIFFER = 2.0
@@ -106,8 +106,8 @@ def fit_population(rows: StackedRuns) -> Population:
     Notes
     -----
     Laplace's approximation and expectation-maximisation ([1]_): Gauss-Newton steps to the most likely parameters of every
-    series given the effects, least squares with priors for the effects given the parameters, the spreads from both and their errors;
-    `ROUNDS` times, from a fixed start. Errors beyond the Gaussian's lose weight as Student's distribution has it ([2]_).
+    series given the effects, least squares with priors for the effects given the parameters, the spreads from both and
+    their errors; `ROUNDS` times, from a fixed start. Errors beyond the Gaussian's lose weight as Student's distribution has it ([2]_).
 
     References
     ----------
