@@ -1,6 +1,6 @@
-"""Figures of a design and of a comparison: time against dollars, T_C against M, where the money goes, what matters most.
+"""Figures of a design: time against dollars, T_C against M, where the money goes, what matters most.
 
-They draw what run.json and the tables of `design` and `compare` hold, and compute nothing.
+They draw what run.json and the tables of `design` hold, and compute nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from simulator.topology_plots import STYLE, save_figure
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["draw_compare", "draw_design", "plot_batches", "plot_frontier", "plot_importance", "plot_options", "plot_spending"]
+__all__ = ["draw_design", "plot_batches", "plot_frontier", "plot_importance", "plot_spending"]
 
 CHOSEN, OTHER = "C3", "C0"
 MOST_BARS = 9
@@ -225,57 +225,3 @@ def draw_design(folder: Path, run: Mapping[str, Any], curves: Sequence[Mapping[s
             plot_importance(run, ax)
             written.append(save_figure(figure, folder / "figure_importance.png"))
     return written
-
-
-def plot_options(run: Mapping[str, Any], ax: Axes) -> Axes:
-    """Draw T_C of each option against the learners, or with its interval where there is one number of them.
-
-    Parameters
-    ----------
-    run : mapping
-        Answer of `compare`: rows, by_learners, crossovers.
-    ax : Axes
-        Where to draw.
-    """
-    rows = run["rows"]
-    unit_s, unit = time_unit(min(row["converge_time_s"] for row in rows))
-    listed = [row for row in run["by_learners"] if row["converge_time_s"] is not None]
-    styles = ("-", "--", "-.", ":")
-    for i, row in enumerate(rows):
-        own = [one for one in listed if one["option"] == row["option"]]
-        if own:
-            ax.plot(
-                [one["learners"] for one in own], [one["converge_time_s"] / unit_s for one in own], color=f"C{i % 8}",
-                ls=styles[i % 4], marker="osD^v"[i % 5], label=row["option"],
-            )  # fmt: skip
-    if listed:
-        flips = [crossover["at"] for crossover in run["crossovers"] if crossover["variable"] == "learners"]
-        for i, at in enumerate(flips):
-            ax.axvline(at, color="0.5", ls=":", lw=1.0, label="" if i else "the choice flips")
-        ax.set(xscale="log", yscale="log", xlabel=label("learners"), ylabel=f"time to converge ({unit})")
-        _plain(ax, x=True, y=True)
-        ax.legend()
-    else:
-        names = [row["option"] for row in rows][::-1]
-        times = [row["converge_time_s"] / unit_s for row in rows][::-1]
-        spans = [[end / unit_s for end in row["converge_time_s_mean_interval90"]] for row in rows][::-1]
-        sides = [[t - span[0] for t, span in zip(times, spans, strict=True)],
-                 [span[1] - t for t, span in zip(times, spans, strict=True)]]  # fmt: skip
-        ax.errorbar(times, names, xerr=sides, marker="D", ls="none", capsize=3)
-        ax.set(xlabel=f"time to converge ({unit}), 90 % of the mean over runs")
-        ax.margins(y=0.3)
-    ax.set_title("Options side by side")
-    return ax
-
-
-def draw_compare(folder: Path, run: Mapping[str, Any]) -> list[Path]:
-    """Draw the figure of a comparison into a folder and return its file."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    with plt.style.context(STYLE):
-        figure, ax = plt.subplots()
-        plot_options(run, ax)
-        return [save_figure(figure, folder / "figure_options.png")]

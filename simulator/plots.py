@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simulator.design_plots import draw_compare, draw_design
+from simulator.comparison_plots import draw_comparison
+from simulator.design_plots import draw_design
 from simulator.errors import Fault, ScenarioError
 from simulator.tables import label, read_table, time_unit
 from simulator.topology_plots import STYLE, plot_topology, save_figure
@@ -201,7 +202,7 @@ def draw_run(folder: Path, run: dict[str, Any]) -> list[Path]:
         curves = read_table(folder / "batch.csv", ("workload", "batch_samples", "converge_time_s"))
         return draw_design(folder, run, curves.to_dict("records"))  # type: ignore[arg-type]
     if run["command"] == "compare":
-        return draw_compare(folder, run)
+        return draw_comparison(folder, run)
     import matplotlib as mpl
 
     mpl.use("Agg")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from simulator.cli.flags import OutputFlags, ScenarioFlags
 from simulator.errors import SimulatorError
 
 if TYPE_CHECKING:
-    from simulator.scenarios import Case, Scenario
-    from simulator.studies.answer import Answer
+    from simulator.cli.answers import Solved
+    from simulator.scenarios import Scenario
 
 __all__ = ["compare"]
 
@@ -32,40 +32,38 @@ def compare(
     """
     import numpy as np
 
-    from simulator.cli.compare_answer import compare_keys, print_compare
+    from simulator.cli.compare_answer import compare_keys, compare_tables, print_compare
     from simulator.cli.output import Output, collected_warnings, request_errors
     from simulator.scenarios.comparing import compared
 
     if choice.option is not None:
         raise SimulatorError("--option does not belong to compare: it compares all of them")
     with collected_warnings() as caught, request_errors():
-        loaded = choice.load(scenario)
-        title, seed = loaded.sections.title or loaded.name, loaded.sections.seed
-        out = Output.prepared("compare", output, title=title, seed=seed, inputs=loaded.tree, figures=figures)
-        names = [str(item["name"]) for item in loaded.sections.option]
-        if not names:
-            raise SimulatorError(f"{loaded.name}: option: is missing: compare lays [[option]] tables over the scenario")
-        section = loaded.sections.compare
+        options = choice.load_options(scenario)
+        if not options:
+            raise SimulatorError(f"{scenario}: option: is missing: compare lays [[option]] tables over the scenario")
+        first = options[0]
+        title, seed, section = first.sections.title or first.name, first.sections.seed, first.sections.compare
+        inputs = [[one.tree for one in options], choice.workload]
+        out = Output.prepared("compare", output, title=title, seed=seed, inputs=inputs, figures=figures)
         learners = section.learners if section is not None else ()
-        rows, said = [], []
-        for name in names:
-            with collected_warnings() as own_warnings:
-                rows.append((name, *_answered(scenario, name, choice, learners)))
-            said.append((name, own_warnings))
-        _warn(said)
-        with request_errors(loaded.name):
-            answer = compared(rows, section.crossovers if section is not None else (), learners, np.random.default_rng(seed))
-    own = compare_keys(answer)
-
-    def draw(folder: Path) -> list[Path]:
-        from simulator.design_plots import draw_compare
-
-        return draw_compare(folder, own)
-
-    tables = {"rows.csv": own["rows"], **({"learners.csv": own["by_learners"]} if own["by_learners"] else {})}
-    if own["crossovers"]:
-        tables["crossovers.csv"] = own["crossovers"]
-    out.emit(own, caught, scenario=loaded, text=lambda: print_compare(title, answer), tables=tables, draw=draw)
+        with request_errors(first.name):
+            rows, said = [], []
+            for one in options:
+                with collected_warnings() as own_warnings:
+                    rows.append(_solved(one, choice.workload, learners))
+                said.append((str(one.option), own_warnings))
+            _warn(said)
+            answer = compared(
+                [(one, row.case, row.answer) for one, row in zip(options, rows, strict=True)],
+                section.crossovers if section is not None else (),
+                learners,
+                np.random.default_rng(seed),
+            )
+    own = compare_keys(answer, rows)
+    out.emit(
+        own, caught, scenario=first, text=lambda: print_compare(title, answer, rows), tables=compare_tables(answer, own)
+    )
 
 
 def _warn(said: list[tuple[str, list[warnings.WarningMessage]]]) -> None:
@@ -78,27 +76,22 @@ def _warn(said: list[tuple[str, list[warnings.WarningMessage]]]) -> None:
             warnings.warn(text if everywhere else f"{name}: {text}", warning.category, stacklevel=3)
 
 
-def _answered(scenario: str, name: str, choice: ScenarioFlags, learners: tuple[int, ...]) -> tuple[Scenario, Case, Answer]:
-    """Return an option as `run` answers it; where it refuses all learners, the fastest of the numbers listed that it takes."""
-    import dataclasses
+def _solved(option: Scenario, workload: str | None, learners: Sequence[int]) -> Solved:
+    """Return an option as `run` answers it; where it cannot have those learners, the fastest of [compare] learners it can."""
+    from simulator.cli.answers import solved
 
-    one = dataclasses.replace(choice, option=name)
+    def best(asked: Scenario) -> Solved:
+        return min(solved(asked, workload), key=lambda row: row.answer.converge_time_s)
+
     try:
-        return _solved(one.load(scenario), choice.workload)
+        return best(option)
     except (SimulatorError, ValueError) as error:
-        found, first = [], error
+        first, found = error, []
     for P in learners:
         try:
-            found.append(_solved(one.load(scenario, {"learners": P}), choice.workload))
+            found.append(best(option.with_value("run.learners", P)))
         except (SimulatorError, ValueError):
             continue
     if not found:
-        raise SimulatorError(f"option {name!r}: {first}") from None
-    return min(found, key=lambda row: row[2].converge_time_s)
-
-
-def _solved(loaded: Scenario, workload: str | None) -> tuple[Scenario, Case, Answer]:
-    from simulator.cli.answers import solved
-
-    best = min(solved(loaded, workload), key=lambda row: row.answer.converge_time_s)
-    return loaded, best.case, best.answer
+        raise SimulatorError(f"option {option.option!r}: {first}") from None
+    return min(found, key=lambda row: row.answer.converge_time_s)

@@ -62,9 +62,16 @@ class ScenarioFlags:
         from simulator.scenarios import load_scenario
 
         overrides: dict[str, Any] = {"run": run} if run else {}
-        if self.seed is not None:
-            overrides["seed"] = self.seed
-        return load_scenario(scenario, option=self.option, overrides=overrides or None)
+        return load_scenario(scenario, option=self.option, overrides={**overrides, **self._seeded()} or None)
+
+    def load_options(self, scenario: str) -> tuple[Scenario, ...]:
+        """Load a scenario once with each of its options, and the seed laid over it."""
+        from simulator.scenarios.resolve import load_options
+
+        return load_options(scenario, overrides=self._seeded() or None)
+
+    def _seeded(self) -> dict[str, Any]:
+        return {"seed": self.seed} if self.seed is not None else {}
 
 
 @Parameter(name="*")

@@ -4,34 +4,24 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
-from simulator.errors import CollectiveError, Fault, InfeasibleError, ScenarioError, SimulatorError, SimulatorWarning
-from simulator.loading import quantity, values_of
-from simulator.network.closed_deltas import closed_delta
-from simulator.network.cluster_network import FabricDelta
-from simulator.network.links import Link
-from simulator.optimum import best_batch
-from simulator.quantities import ArrayLike, FloatArray
+from simulator.costs.amounts import Amount
+from simulator.costs.model_cost import ModelCost
+from simulator.errors import Fault, ScenarioError, SimulatorError, SimulatorWarning
+from simulator.loading import values_of
+from simulator.quantities import FloatArray
 from simulator.scenarios.cases import Case
+from simulator.scenarios.crossing import Option, Searched, searched
 from simulator.scenarios.resolve import Scenario
-from simulator.scenarios.uncertain import TimeSpread, time_spread
-from simulator.search import relaxed
+from simulator.scenarios.uncertain import bill_draws, price_name, time_spread
 from simulator.studies.answer import Answer, answer
-from simulator.studies.chances import Chances, Normals, chances
-from simulator.studies.crossovers import EQUAL, Crossover, crossovers_real, crossovers_whole
+from simulator.studies.chances import Normals, two_piece_factor
+from simulator.studies.comparison import Standing, standing
 
 __all__ = ["Comparison", "OptionCase", "compared"]
-
-LINKS = ("host_link", "upper_link", "inner_link")
-REACH = 100.0
-"""A variable is moved up to so many times its value, either way."""
-GRID = 25
-FEW_LEARNERS = 64
-"""Up to so many learners each number is compared; beyond, powers of two and the numbers listed, closing in between."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -56,16 +46,16 @@ class OptionCase:
     answer: Answer
     by_learners: tuple[tuple[int, Answer | None, str], ...]
 
-    def cost_usd(self, found: Answer) -> float | None:
-        """Dollars of one trained model."""
-        return self.case.cost_usd(found.learners, found.converge_time_s)
+    def cost_of(self, found: Answer) -> Amount | None:
+        """Dollars of one trained model, with the range of the prices."""
+        return self.case.cost_of(found.learners, found.converge_time_s)
 
     @property
-    def spread(self) -> TimeSpread:
-        """T_C under draws."""
-        return time_spread(
-            self.scenario, self.case, lambda changed: _case(changed, self.case), self.answer.batch_samples, self.answer.learners
-        )
+    def own_keys(self) -> frozenset[str]:
+        """Dotted keys that the [[option]] itself gives."""
+        listed = self.scenario.tree.get("option") or []
+        own = next(item for item in listed if item.get("name") == self.name)
+        return frozenset(path for path, _ in values_of({key: value for key, value in own.items() if key != "name"}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -76,21 +66,19 @@ class Comparison:
     ----------
     options : tuple of OptionCase
         In the order of the file.
+    times, costs : Standing, Standing or None
+        How sure it is which is the fastest, which trains a model for the fewest dollars; None where one has no cost.
     order : tuple of int
-        Their places, fastest first.
-    chances : Chances
-        In that order.
-    crossovers : tuple of Crossover
-        Where the choice flips.
-    without : tuple of str
-        Variables asked for that flip nothing within a factor of a hundred.
+        Places of the options, the best first: by time, where that is equal by dollars.
+    searched : tuple of (Searched, ...)
+        Of each variable of [compare] crossovers; empty for a single option.
     """
 
     options: tuple[OptionCase, ...]
+    times: Standing
+    costs: Standing | None
     order: tuple[int, ...]
-    chances: Chances
-    crossovers: tuple[Crossover, ...]
-    without: tuple[str, ...]
+    searched: tuple[Searched, ...]
 
     @property
     def best(self) -> OptionCase:
@@ -99,54 +87,80 @@ class Comparison:
 
 
 def compared(
-    scenarios: Sequence[tuple[str, Scenario, Case, Answer]], variables: Sequence[str], learners: Sequence[int],
-    rng: np.random.Generator,
-) -> Comparison:  # fmt: skip
+    found: Sequence[tuple[Scenario, Case, Answer]], variables: Sequence[str], learners: Sequence[int], rng: np.random.Generator
+) -> Comparison:
     """Lay options side by side.
 
     Parameters
     ----------
-    scenarios : sequence of (str, Scenario, Case, Answer)
+    found : sequence of (Scenario, Case, Answer)
         Each option with what `run` answers.
     variables : sequence of str
         Of [compare] crossovers.
     learners : sequence of int
         Of [compare] learners.
     rng : Generator
-        For the draws.
+        For the draws, which all options share: what two of them have in common (a law, a price) moves both.
 
     Raises
     ------
     ScenarioError
-        If a variable is not a number of the scenario.
+        If learners are more than any option has, or a variable cannot be moved.
     """
+    at_hand = max(case.learners_at_hand for _, case, _ in found)
+    faults = [
+        Fault(found[0][0].name, f"compare.learners[{i}]", f"must be <= the {at_hand} learners of the cluster, got {P}")
+        for i, P in enumerate(learners)
+        if at_hand < P
+    ]
+    if faults:
+        raise ScenarioError(faults)
     options = tuple(
-        OptionCase(name=name, scenario=one, case=case, answer=found, by_learners=_by_learners(case, learners))
-        for name, one, case, found in scenarios
+        OptionCase(name=one.option or "", scenario=one, case=case, answer=best, by_learners=_by_learners(case, learners))
+        for one, case, best in found
     )
-    order = sorted(range(len(options)), key=lambda i: (float(f"{options[i].answer.converge_time_s:.9g}"), _dollars(options[i])))
     normals = Normals.of(rng)
-    sure = chances([options[i].spread.time_s(normals) for i in order])
-    found, without = [], []
-    for i, variable in enumerate(variables):
-        flips = _crossovers(options, options[order[0]], variable, i, learners) if len(options) > 1 else []
-        found += flips
-        without += [] if flips else [variable]
-    return Comparison(options=options, order=tuple(order), chances=sure, crossovers=tuple(found), without=tuple(without))
+    times = [_time_draws(one, normals) for one in options]
+    costs = [_cost_draws(one, time_s, normals) for one, time_s in zip(options, times, strict=True)]
+    priced = [usd for usd in costs if usd is not None]
+    flips: list[Searched] = []
+    if len(options) > 1:
+        asked = [
+            Option(
+                name=one.name, scenario=one.scenario, case=one.case, learners=one.answer.learners, own_keys=one.own_keys
+            )
+            for one in options
+        ]
+        wrong: list[Fault] = []
+        for place, variable in enumerate(variables):
+            try:
+                flips += searched(asked, variable, place, learners)
+            except ScenarioError as error:
+                wrong += error.faults
+        if wrong:
+            raise ScenarioError(wrong)
+    return Comparison(
+        options=options,
+        times=standing(times),
+        costs=standing(priced) if len(priced) == len(options) else None,
+        order=tuple(sorted(range(len(options)), key=lambda i: _rank(options[i]))),
+        searched=tuple(flips),
+    )
 
 
-def _dollars(option: OptionCase) -> float:
-    """Dollars of a model, for telling equally fast options apart; those without a price last."""
-    usd = option.cost_usd(option.answer)
-    return np.inf if usd is None else usd
+def _rank(option: OptionCase) -> tuple[float, float]:
+    """Seconds, but for rounding, then dollars; those without a price last."""
+    amount = option.cost_of(option.answer)
+    return float(f"{option.answer.converge_time_s:.9g}"), np.inf if amount is None else float(amount.usd)
 
 
-def _case(changed: Scenario, like: Case) -> Case:
-    """Return the case of a changed scenario, of the same workload."""
-    return Case.of(changed, workload=like.workload)
+def _case_of(like: Case) -> Callable[[Scenario], Case]:
+    """Return what makes the case of a changed scenario, of the same workload."""
+    return lambda changed: Case.of(changed, workload=like.workload)
 
 
 def _by_learners(case: Case, learners: Sequence[int]) -> tuple[tuple[int, Answer | None, str], ...]:
+    """Return the fastest answer at each number of learners, of the mini-batches that [run] asks."""
     rows: list[tuple[int, Answer | None, str]] = []
     for P in learners:
         if case.learners_at_hand < P:
@@ -155,197 +169,51 @@ def _by_learners(case: Case, learners: Sequence[int]) -> tuple[tuple[int, Answer
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SimulatorWarning)
             try:
-                rows.append((P, answer(case.model, case.limits, learners=P), ""))
+                every = [answer(case.model, case.limits, learners=P, batch_samples=M) for M in case.batch_samples]
+                rows.append((P, min(every, key=lambda one: one.converge_time_s), ""))
             except (SimulatorError, ValueError) as error:
                 rows.append((P, None, str(error)))
     return tuple(rows)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _QuickDelta:
-    """Delta in closed form where that is exact, at flow level elsewhere."""
+def _time_draws(option: OptionCase, normals: Normals) -> FloatArray:
+    """T_C of an option, the mean over runs, for every draw."""
+    at, case = option.answer, option.case
+    return time_spread(option.scenario, case, _case_of(case), at.batch_samples, at.learners).time_s(normals)
 
-    delta: FabricDelta
 
-    def refusal(self, learners: int) -> str | None:
-        """Say why there cannot be so many learners."""
-        return self.delta.refusal(learners)
+def _cost_draws(option: OptionCase, time_s: FloatArray, normals: Normals) -> FloatArray | None:
+    """Dollars of a model for every draw of its time, of the prices, and of the ranges in [cost]; None where it has no cost."""
+    amount, cost = option.cost_of(option.answer), option.case.cost
+    if amount is None or cost is None:
+        return None
+    usd = float(amount.usd) * time_s / option.answer.converge_time_s
+    for path, record in option.scenario.records.items():
+        if path.startswith("cost.") and not (record.low is None and record.high is None):
+            low, high = (_cost_at(option, path, end) for end in (record.low, record.high))
+            usd = usd * two_piece_factor(normals[path], float(amount.usd), low, high)
+    return usd * _price_factor(cost, normals)
 
-    def reduce_time_s(self, learners: ArrayLike) -> FloatArray:
-        """Return Delta in seconds."""
-        P = np.asarray(learners, dtype=np.float64)
+
+def _cost_at(option: OptionCase, path: str, end: float | None) -> float:
+    """Dollars of a model with one number of [cost] at an end of its range; as they are where there is no such end."""
+    at, case = option.answer, option.case
+    if end is not None:
         try:
-            found = closed_delta(self.delta, self.delta.network.nodes, P)
-        except (CollectiveError, ValueError):
-            return self.delta.reduce_time_s(learners)
-        if np.all(found.exact) and not np.any(np.isnan(found.time_s)):
-            return found.time_s
-        return self.delta.reduce_time_s(learners)
-
-
-def _quick(case: Case) -> Case:
-    """Return the case with Delta as quick as it can be had, and real numbers, so that differences have roots."""
-    law: Any = case.model.reduce
-    return replace(
-        case, model=replace(relaxed(case.model), reduce=_QuickDelta(delta=law) if isinstance(law, FabricDelta) else law)
-    )
-
-
-def _time_s(case: Case, learners: float) -> float:
-    """T_C at the best mini-batch; NaN where there is none."""
-    try:
-        return best_batch(case.model, case.limits, learners).converge_time_s
-    except (SimulatorError, ValueError):
-        return float("nan")
-
-
-def _crossovers(
-    options: Sequence[OptionCase], best: OptionCase, variable: str, place: int, learners: Sequence[int]
-) -> list[Crossover]:
-    quick = {one.name: _quick(one.case) for one in options}
-    if variable == "learners":
-        most = max(one.case.learners_at_hand for one in options)
-        grid = range(1, most + 1) if most <= FEW_LEARNERS else _numbers(most, learners)
-        whole = {one.name: replace(quick[one.name], model=replace(quick[one.name].model, rounding="whole")) for one in options}
-
-        def at_learners(P: float) -> dict[str, float]:
-            return {name: _time_s(case, P) if case.learners_at_hand >= P else np.nan for name, case in whole.items()}
-
-        return crossovers_whole(variable, at_learners, list(grid))
-    if variable == "batch_samples":
-        return crossovers_real(variable, lambda M: {one.name: _at_batch(quick[one.name], one, M) for one in options},
-                               _batches(options))  # fmt: skip
-    if variable == "price":
-        return _price(options)
-    link = variable.split(".")[0] in LINKS
-    shared = not link and not any(variable in _own_keys(one) for one in options)
-    measure = _cost_of if variable.startswith("cost.") else _time_of
-    moves = {one.name: _mover(one, variable, place, best) for one in options if shared or one is best}
-    start, whole_number = _value_of(best, variable, place)
-    fixed = {one.name: measure(one, quick[one.name]) for one in options if one.name not in moves}
-    if not shared:  # an option that is just as good would flip the choice at once: look for the next one that is not
-        own = measure(best, quick[best.name])
-        fixed = {name: value for name, value in fixed.items() if not np.isclose(value, own, rtol=EQUAL, atol=0.0)}
-
-    def at(x: float) -> dict[str, float]:
-        found = dict(fixed)
-        for one in options:
-            if one.name in moves:
-                changed = moves[one.name](x)
-                found[one.name] = np.nan if changed is None else measure(one, changed)
-        return found
-
-    if start <= 0:
-        raise ScenarioError([_fault(best, place, f"must be a number above 0 in {best.name!r}, got {start:g}")])
-    name = None if shared else best.name
-    if whole_number:
-        grid_ = sorted({max(1, round(start * factor)) for factor in np.geomspace(1 / REACH, REACH, GRID)})
-        return [replace(one, option=name) for one in crossovers_whole(variable, at, grid_)]
-    return crossovers_real(variable, at, (start * np.geomspace(1 / REACH, REACH, GRID)).tolist(), option=name)
-
-
-def _fault(option: OptionCase, place: int, rule: str) -> Fault:
-    return Fault(option.scenario.name, f"compare.crossovers[{place}]", rule)
-
-
-def _numbers(most: int, learners: Sequence[int]) -> list[int]:
-    listed = {P for P in learners if not most < P}
-    return sorted({2**i for i in range(most.bit_length())} | {most} | listed)
-
-
-def _at_batch(case: Case, option: OptionCase, M: float) -> float:
-    try:
-        return float("nan") if option.answer.learners > M else float(case.model.converge_time_s(M, option.answer.learners))
-    except ValueError:
-        return float("nan")
-
-
-def _batches(options: Sequence[OptionCase]) -> list[float]:
-    """Return mini-batches that every option has, evenly spread in the logarithm."""
-    lows, highs = [], []
-    for one in options:
-        from simulator.limits import admissible_batch_samples
-
-        try:
-            (low, _), (high, _) = admissible_batch_samples(relaxed(one.case.model), one.case.limits, one.answer.learners)
-        except InfeasibleError:
-            continue
-        lows.append(low)
-        highs.append(min(high, REACH * one.answer.batch_samples))
-    grid: list[float] = np.geomspace(max(lows), max(min(highs), max(lows) * (1 + 1e-9)), 4 * GRID).tolist()
-    return grid
-
-
-def _price(options: Sequence[OptionCase]) -> list[Crossover]:
-    """The factor on all that the option with the cheapest model pays for at which another one's model is as cheap."""
-    costs = {one.name: one.cost_usd(one.answer) for one in options}
-    known = sorted((usd, name) for name, usd in costs.items() if usd is not None)
-    if len(known) < 2 or known[0][0] <= 0:
-        return []
-    (cheapest, name), (next_, other) = known[:2]
-    factor = next_ / cheapest
-    return [Crossover(variable="price", at=factor, better_below=name, better_above=other, option=name)]
-
-
-def _time_of(option: OptionCase, case: Case) -> float:
-    return _time_s(case, option.answer.learners)
-
-
-def _cost_of(option: OptionCase, case: Case) -> float:
-    usd = case.cost_usd(option.answer.learners, _time_s(case, option.answer.learners))
-    return float("nan") if usd is None else usd
-
-
-def _own_keys(option: OptionCase) -> set[str]:
-    """Dotted keys that the [[option]] itself gives."""
-    listed = option.scenario.tree.get("option") or []
-    return {path for item in listed for path, _ in values_of({key: value for key, value in item.items() if key != "name"})}
-
-
-def _value_of(option: OptionCase, variable: str, place: int) -> tuple[float, bool]:
-    """Return the value of a variable in an option, and whether it is a whole number by nature."""
-    head, _, tail = variable.partition(".")
-    if head in LINKS:
-        law: Any = option.case.model.reduce
-        link = getattr(getattr(law, "network", None), head, None)
-        if link is None:
-            raise ScenarioError([_fault(option, place, f"must be a link of the network of {option.name!r}, got {variable!r}")])
-        return float(getattr(link, tail)), False
-    found = next((value for path, value in values_of(option.scenario.tree) if path == variable), None)
-    if isinstance(found, str):
-        try:
-            found = quantity(variable.rsplit(".", 1)[-1], found)
-        except ValueError:
-            found = None
-    if found is None or isinstance(found, bool | list | dict):
-        raise ScenarioError([_fault(option, place, f"must be a number that the file gives, got {variable!r}")])
-    return float(found), isinstance(found, int)
-
-
-def _mover(option: OptionCase, variable: str, place: int, best: OptionCase) -> Callable[[float], Case | None]:
-    """Return a function from a value of the variable to the option's case with it; None where it breaks a rule."""
-    head, _, tail = variable.partition(".")
-    if head in LINKS:
-        law: Any = option.case.model.reduce
-        network = law.network
-
-        def relinked(x: float) -> Case:
-            link: Link = replace(getattr(network, head), **{tail: x})
-            links: dict[str, Link] = {head: link}
-            upper, host = network.upper_link, network.host_link
-            alike = upper.bandwidth_bytes_per_s == host.bandwidth_bytes_per_s
-            if head == "host_link" and tail == "bandwidth_bytes_per_s" and alike:  # upper links are as fast as those of hosts
-                links["upper_link"] = replace(upper, bandwidth_bytes_per_s=x)
-            delta = replace(law, network=replace(network, **links))
-            return _quick(replace(option.case, model=replace(option.case.model, reduce=delta)))
-
-        return relinked
-    whole_number = _value_of(best, variable, place)[1]
-
-    def changed(x: float) -> Case | None:
-        try:
-            return _quick(_case(option.scenario.with_value(variable, round(x) if whole_number else x), option.case))
+            case = _case_of(case)(option.scenario.with_value(path, end))
         except (SimulatorError, ValueError):
-            return None
+            case = option.case
+    usd = case.cost_usd(at.learners, at.converge_time_s)
+    assert usd is not None
+    return usd
 
-    return changed
+
+def _price_factor(cost: ModelCost, normals: Normals) -> FloatArray:
+    """Return what dollars are multiplied by for every draw of the prices."""
+    rent, total = cost.rent, cost.total
+    if cost.terms.kind == "cloud" and rent is not None:
+        return two_piece_factor(normals[price_name(rent)], rent.usd, rent.low_usd, rent.high_usd)
+    if cost.bill is None or total is None:
+        return np.ones(normals.draws)
+    whole = float(total.usd)
+    return (whole - float(cost.bill.purchase.usd) + bill_draws(cost.bill, normals)) / whole

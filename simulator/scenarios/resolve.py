@@ -31,7 +31,7 @@ from simulator.scenarios.inheritance import (
 from simulator.scenarios.rules import broken_rules
 from simulator.scenarios.sections import ScenarioFile
 
-__all__ = ["Scenario", "checked", "load_scenario"]
+__all__ = ["Scenario", "checked", "load_options", "load_scenario"]
 
 MOST_FAULTS = 50
 PATH_PART = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
@@ -117,33 +117,84 @@ def load_scenario(name: str, *, option: str | None = None, overrides: Table | No
     ScenarioError
         With every fault: file, key, rule, value, nearest known key.
     """
-    try:
-        path = Path(name) if is_path(name) or is_file(Path(name)) else find("scenarios", name)
-    except ValueError as error:
-        raise ScenarioError([Fault(name, "", str(error))]) from None
-    file = f"scenarios/{path.name}" if path.parent == shipped_folder("scenarios") else str(path)
-    tree, records, faults = split_provenance(read_toml(path, file), file)
-    if overrides:
-        flags, flag_records, flag_faults = split_provenance(overrides, "flags")
-        tree, records, faults = merge(tree, flags), {**records, **flag_records}, faults + flag_faults
-    own_keys = frozenset(key for key in records if not key.startswith("option[") and records[key].file == file)
-    scenario: Scenario | None = None
-    try:
-        scenario = checked(file, path.parent, tree, records, own_keys)
-    except ScenarioError as error:
-        faults += error.faults
-    faults += _option_faults(file, path.parent, tree, records, known=faults)
-    faults += _sweep_faults(file, path.parent, tree, records, known=faults)
+    read = _Read.of(name, overrides)
+    tree, records, faults = read.tree, read.records, list(read.faults)
     if option is not None and isinstance(tree.get("option", []), list):
         try:
-            tree, records = _lay_option(tree, records, option, file)
+            tree, records = _lay_option(tree, records, option, read.file)
         except ScenarioError as error:
             faults += error.faults
         else:
-            scenario = None if faults else checked(file, path.parent, tree, records, own_keys)
-    if faults or scenario is None:
+            if not faults:
+                return replace(checked(read.file, read.folder, tree, records, read.own_keys), option=option)
+    if faults or read.scenario is None:
         raise _gathered(faults)
-    return replace(scenario, option=option)
+    return read.scenario
+
+
+def load_options(name: str, *, overrides: Table | None = None) -> tuple[Scenario, ...]:
+    """Load a scenario once with each of its [[option]]s laid over it, in the order of the file; none where it has none.
+
+    Parameters
+    ----------
+    name, overrides
+        As in `load_scenario`.
+
+    Raises
+    ------
+    ScenarioError
+        With every fault.
+    """
+    read = _Read.of(name, overrides)
+    if read.faults or read.scenario is None:
+        raise _gathered(list(read.faults))
+    found = []
+    for option in (str(item["name"]) for item in read.tree.get("option", [])):
+        tree, records = _lay_option(read.tree, read.records, option, read.file)
+        found.append(replace(checked(read.file, read.folder, tree, records, read.own_keys), option=option))
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """A file as read: the table before any profile or option, every fault of it, and the scenario without an option."""
+
+    file: str
+    folder: Path
+    tree: Table
+    records: dict[str, Provenance]
+    own_keys: frozenset[str]
+    faults: tuple[Fault, ...]
+    scenario: Scenario | None
+
+    @classmethod
+    def of(cls, name: str, overrides: Table | None) -> _Read:
+        try:
+            path = Path(name) if is_path(name) or is_file(Path(name)) else find("scenarios", name)
+        except ValueError as error:
+            raise ScenarioError([Fault(name, "", str(error))]) from None
+        file = f"scenarios/{path.name}" if path.parent == shipped_folder("scenarios") else str(path)
+        tree, records, faults = split_provenance(read_toml(path, file), file)
+        if overrides:
+            flags, flag_records, flag_faults = split_provenance(overrides, "flags")
+            tree, records, faults = merge(tree, flags), {**records, **flag_records}, faults + flag_faults
+        own_keys = frozenset(key for key in records if not key.startswith("option[") and records[key].file == file)
+        scenario: Scenario | None = None
+        try:
+            scenario = checked(file, path.parent, tree, records, own_keys)
+        except ScenarioError as error:
+            faults += error.faults
+        faults += _option_faults(file, path.parent, tree, records, known=faults)
+        faults += _sweep_faults(file, path.parent, tree, records, known=faults)
+        return cls(
+            file=file,
+            folder=path.parent,
+            tree=tree,
+            records=records,
+            own_keys=own_keys,
+            faults=tuple(faults),
+            scenario=scenario,
+        )
 
 
 def _gathered(faults: list[Fault]) -> ScenarioError:
