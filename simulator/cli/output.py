@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 from simulator.cli.flags import OutputFlags
 from simulator.cli.version import versions
 from simulator.errors import InfeasibleError, SimulatorError, SimulatorWarning
-from simulator.tables import label, plain, write_json, write_table
+from simulator.tables import label, plain, write_json, write_table, write_text
 
 if TYPE_CHECKING:
+    from simulator.report import Page
     from simulator.scenarios import Scenario
 
 __all__ = [
@@ -65,6 +66,10 @@ class Output:
         One JSON object on stdout instead of text.
     folder : Path or None
         Where to write run.json and the tables; nothing is written without it.
+    figures : bool
+        Draw the figures into the folder.
+    report : Path or None
+        Where to write the page of the answer.
     """
 
     command: str
@@ -73,14 +78,16 @@ class Output:
     as_json: bool
     folder: Path | None = None
     figures: bool = False
+    report: Path | None = None
     key: str | None = None
     started: float = field(default_factory=time.monotonic)
 
     @classmethod
     def prepared(
-        cls, command: str, flags: OutputFlags, *, title: str, seed: int | None, inputs: Any, figures: bool = False
-    ) -> Output:
-        """Make an output ready before the work begins: a folder in the way is refused now.
+        cls, command: str, flags: OutputFlags, *, title: str, seed: int | None, inputs: Any, figures: bool = False,
+        report: Path | None = None,
+    ) -> Output:  # fmt: skip
+        """Make an output ready before the work begins: a folder or a report in the way is refused now.
 
         Parameters
         ----------
@@ -90,7 +97,12 @@ class Output:
         key = run_key(command, inputs)
         if figures and flags.out is None:
             raise SimulatorError("--figures needs --out DIR")
-        folder = prepared_folder(flags.out, force=flags.force, resume=flags.resume, key=key)
+        if report is None or flags.out is not None or flags.resume:
+            folder = prepared_folder(flags.out, force=flags.force, resume=flags.resume, key=key)
+        else:
+            folder = None
+        if report is not None:
+            refuse_report_in_the_way(report, force=flags.force)
         return cls(
             command=command,
             title=title,
@@ -98,8 +110,14 @@ class Output:
             as_json=flags.json,
             folder=folder,
             figures=figures,
+            report=report,
             key=key,
         )
+
+    @property
+    def saves(self) -> bool:
+        """Whether tables are needed: for the folder, or for the figures of the report."""
+        return self.folder is not None or self.report is not None
 
     def emit(
         self,
@@ -110,8 +128,9 @@ class Output:
         scenario: Scenario | None = None,
         tables: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
         draw: Callable[[Path], list[Path]] | None = None,
+        page: Callable[[Mapping[str, Any]], Page] | None = None,
     ) -> None:
-        """Write the folder, then print the JSON object or the text, and draw the figures (by `draw`, else from the folder)."""
+        """Write the folder and the report, print the JSON object or the text, and draw the figures (by `draw`, else from there)."""
         said = _texts(caught)
         answer = plain(
             {
@@ -124,9 +143,12 @@ class Output:
                 **own,
             }
         )
+        report = self._report_text(answer, page)
         if self.folder is not None:
             resolved = _without_infinity(plain(scenario.resolved())) if scenario is not None else {}
             self._save({**answer, "key": self.key, **resolved}, tables or {})
+        if self.report is not None:
+            write_report(self.report, report)
         if self.as_json:
             sys.stdout.write(json.dumps(answer, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
         else:
@@ -144,6 +166,16 @@ class Output:
             for path in figures:
                 if not self.as_json:
                     sys.stdout.write(f"wrote {path}\n")
+        if self.report is not None and not self.as_json:
+            sys.stdout.write(f"wrote {self.report}\n")
+
+    def _report_text(self, answer: Mapping[str, Any], page: Callable[[Mapping[str, Any]], Page] | None) -> str:
+        """Return the page of the answer before anything is written, so that a fault of it leaves nothing half done."""
+        if self.report is None or page is None:
+            return ""
+        from simulator.report import page_html
+
+        return page_html(page(answer))
 
     def _save(self, answer: Any, tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
         assert self.folder is not None
@@ -222,6 +254,25 @@ def prepared_folder(out: Path | None, *, force: bool, resume: bool, key: str) ->
     except OSError as error:
         raise SimulatorError(f"{out}: cannot be written: {error.strerror or error}") from None
     return out
+
+
+def refuse_report_in_the_way(report: Path, *, force: bool) -> None:
+    """Refuse a report that could not be written, or that would overwrite a file without `force`; SimulatorError says why."""
+    if report.suffix.lower() not in (".html", ".htm"):
+        raise SimulatorError(f"--report {report}: must be a file that ends in .html")
+    if report.is_dir():
+        raise SimulatorError(f"--report {report}: must be a file, got a folder")
+    if report.exists() and not force:
+        raise SimulatorError(f"--report {report}: exists already; give --force to replace it")
+
+
+def write_report(report: Path, text: str) -> None:
+    """Write the page of an answer in one step."""
+    try:
+        report.parent.mkdir(parents=True, exist_ok=True)
+        write_text(report, text)
+    except OSError as error:
+        raise SimulatorError(f"--report {report}: cannot be written: {error.strerror or error}") from None
 
 
 def _must_hold(out: Path, key: str) -> None:
