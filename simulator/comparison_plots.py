@@ -21,7 +21,7 @@ LINES, MARKERS = ("-", "--", "-.", ":"), "osD^v"
 MOST_MARKED = 6
 """Crossovers that are named in the figure; further ones are lines alone."""
 MOST_MARKERS = 16
-"""Points of a curve up to which each is marked."""
+"""Points of a curve up to which each is marked; of more, the numbers of [compare] learners."""
 
 
 def plot_comparison(run: Mapping[str, Any], curve: Sequence[Mapping[str, Any]], ax: Axes) -> Axes:
@@ -46,13 +46,17 @@ def plot_comparison(run: Mapping[str, Any], curve: Sequence[Mapping[str, Any]], 
         return _side_by_side(run["rows"], unit_s, unit, ax)
     for i, row in enumerate(run["rows"]):
         own = [one for one in curve if one["option"] == row["option"]]
-        known = {one["learners"]: one["converge_time_s"] / unit_s for one in own}
-        marked = [one["learners"] for one in run["by_learners"] if one["option"] == row["option"]]
-        marked = [P for P in (marked or list(known) if len(known) <= MOST_MARKERS else marked) if P in known]
-        ax.plot(
-            list(known), list(known.values()), color=f"C{i % 8}", ls=LINES[i % 4], marker=MARKERS[i % 5],
-            markevery=[list(known).index(P) for P in marked], label=row["option"], zorder=3 + i / 100,
-        )  # fmt: skip
+        listed = {one["learners"] for one in run["by_learners"]}
+        marked = [one for one in own if one["learners"] in listed or len(own) <= MOST_MARKERS]
+        color = f"C{i % 8}"
+        if len(marked) < len(own):  # every number tried: thin, since those that fill no node make it jump
+            ax.plot(*_points(own, unit_s), color=color, lw=0.7, alpha=0.45, zorder=2)
+        if marked:
+            ax.plot(
+                *_points(marked, unit_s), color=color, ls=LINES[i % 4], marker=MARKERS[i % 5], label=row["option"], zorder=3
+            )
+        else:
+            ax.plot([], [], color=color, label=row["option"])
         ax.plot(row["learners"], row["converge_time_s"] / unit_s, "*", ms=13, color=f"C{i % 8}", mec="w", mew=0.6, zorder=6)
     ax.plot([], [], "*", ms=11, color="0.3", ls="none", label="the answer of each option")
     flips = [one for one in run["crossovers"] if (one["variable"], one["measure"]) == ("learners", "converge_time_s")]
@@ -68,6 +72,10 @@ def plot_comparison(run: Mapping[str, Any], curve: Sequence[Mapping[str, Any]], 
     ax.legend()
     ax.set_title("Options side by side", pad=26 if flips else None)
     return ax
+
+
+def _points(rows: Sequence[Mapping[str, Any]], unit_s: float) -> tuple[list[float], list[float]]:
+    return [row["learners"] for row in rows], [row["converge_time_s"] / unit_s for row in rows]
 
 
 def _plain_ticks(ax: Axes) -> None:

@@ -199,7 +199,7 @@ def draw_run(folder: Path, run: dict[str, Any]) -> list[Path]:
         Its run.json.
     """
     if run["command"] == "design":
-        curves = read_table(folder / "batch.csv", ("workload", "batch_samples", "converge_time_s"))
+        curves = read_table(folder / "batch.csv", ("batch_samples", "converge_time_s"))
         return draw_design(folder, run, curves.to_dict("records"))  # type: ignore[arg-type]
     if run["command"] == "compare":
         return draw_comparison(folder, run)

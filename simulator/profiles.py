@@ -293,6 +293,14 @@ def load_profile(
         With every fault of its file.
     """
     path = find(kind, name, beside=beside, profile_folders=profile_folders)
+    profile, records = _loaded(kind, path, path.stat().st_mtime_ns)
+    return profile, dict(records)
+
+
+@lru_cache(maxsize=512)
+def _loaded(kind: str, path: Path, stamp: int) -> tuple[Any, dict[str, Provenance]]:
+    """Load a profile once; one that was written anew is read anew."""
+    del stamp
     shown_name = f"{kind}/{path.name}" if shipped_folder("hardware_profiles") in path.parents else str(path)
     tree: Table = read_toml(path, shown_name)
     plain, records, faults = split_provenance(tree, shown_name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,21 @@ from simulator.scenarios import load_scenario
 
 ROOT = Path(__file__).parents[1]
 SCENARIO = "resnet50-a100"
-HERE = {"run", "optimum", "scale", "explain", "plot", "network", "bom", "start", "fit", "validate", "scenarios", "profiles"}
+HERE = {
+    "run",
+    "optimum",
+    "scale",
+    "explain",
+    "plot",
+    "network",
+    "bom",
+    "compare",
+    "start",
+    "fit",
+    "validate",
+    "scenarios",
+    "profiles",
+}
 """Commands that the story goes through; the test below fails when one joins the program but not the story."""
 
 
@@ -195,6 +210,44 @@ def test_the_cost_of_run_is_the_bills_share_of_its_time(on_a_fabric: Path, capsy
     assert explained["purchase"] == bill["total_usd"]
     flags = ("--node", "dgx-a100-640", "--nodes", "8", "--network", "ib-hdr", "--switch", "qm8700")
     assert answered(capsys, "bom", *flags)["rows"] == bill["rows"]
+
+
+COMPARED_ALIKE = (
+    *("learners", "batch_samples", "local_samples", "updates", "samples_processed", "update_time_s", "compute_time_s"),
+    *("reduce_time_s", "converge_time_s", "converge_time_s_interval90", "converge_time_s_mean_interval90"),
+    *("interval_contributions", "flat_range_samples", "best_batch_samples", "best_converge_time_s", "branch", "bound"),
+    *("bottleneck", "shares", "cost_usd", "cost_usd_interval90", "cluster_usd", "nodes", "n_inf_updates", "alpha_samples"),
+)
+
+
+def test_one_option_that_changes_nothing_is_the_answer_of_run(
+    run: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "one.toml"
+    shipped = (ROOT / f"scenarios/{SCENARIO}.toml").read_text(encoding="utf-8")
+    path.write_text(shipped + '\n[[option]]\nname = "as it is"\n', encoding="utf-8")
+    found = answered(capsys, "compare", str(path))
+    (row,) = found["rows"]
+    assert {key: row[key] for key in COMPARED_ALIKE} == {key: run[key] for key in COMPARED_ALIKE}
+    assert found["probability_best"] == {"as it is": 1.0}
+    assert found["expected_regret_s"] == {"as it is": 0.0}
+    assert found["warnings"] == run["warnings"]
+
+
+def test_each_option_is_what_run_answers_with_it(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = answered(capsys, "compare", "rent-or-buy")["rows"]
+    assert [row["option"] for row in rows] == ["bought", "rented"]
+    for row in rows:
+        run = answered(capsys, "run", "rent-or-buy", "--option", row["option"])
+        assert {key: row[key] for key in COMPARED_ALIKE} == {key: run[key] for key in COMPARED_ALIKE}
+
+
+def test_what_compare_prints_stands_in_the_document(capsys: pytest.CaptureFixture[str]) -> None:
+    document = (ROOT / "docs/compare.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"```console\n\$ learnersim compare resnet50-a100-compare\n(.*?)```", document, flags=re.DOTALL)
+    assert status(["compare", "resnet50-a100-compare"]) == 0
+    printed = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert printed == [line.rstrip() for line in shown.splitlines()]
 
 
 def test_the_file_that_start_writes_is_one_that_design_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.cli.flags import OutputFlags, ScenarioFlags
-from simulator.errors import SimulatorError
+from simulator.errors import NoEffectWarning, SimulatorError
 
 if TYPE_CHECKING:
     from simulator.cli.answers import Solved
@@ -77,13 +77,17 @@ def compare(
 
 
 def _warn(said: list[tuple[str, list[warnings.WarningMessage]]]) -> None:
-    """Give the warnings of the options: what all say once, the others with the name of the option."""
+    """Give the warnings of the options: what all say once, the others with the name of the option.
+
+    That a key has no effect is said where that is so in all of them: most options are there to make some key idle.
+    """
     texts = [{str(warning.message) for warning in own} for _, own in said]
     for name, own in said:
         for warning in own:
             text = str(warning.message)
             everywhere = all(text in others for others in texts)
-            warnings.warn(text if everywhere else f"{name}: {text}", warning.category, stacklevel=3)
+            if everywhere or not issubclass(warning.category, NoEffectWarning):
+                warnings.warn(text if everywhere else f"{name}: {text}", warning.category, stacklevel=3)
 
 
 def _solved(option: Scenario, workload: str | None, learners: Sequence[int]) -> Solved:

@@ -22,6 +22,9 @@ __all__ = ["compare_cells", "compare_facts", "compare_keys", "compare_tables", "
 WIDE = 150
 MOST_FLIPS = 4
 """Flips of one variable that the text lists; run.json has all of them."""
+RIGHT = (
+    *("learners", "batch_samples", "time", "communication", "bottleneck", "cluster USD", "USD a model", "fastest", "cheapest"),
+)
 MEASURE_WORDS = {"converge_time_s": "time", "cost_usd": "USD a model"}
 
 
@@ -46,7 +49,7 @@ def compare_keys(answer: Comparison, rows: Sequence[Solved]) -> dict[str, Any]:
     found_flips = [
         {
             "variable": one.variable,
-            "at": flip.at,
+            "at": int(flip.at) if one.variable == "learners" else flip.at,
             "from": None if flip.before is None else names[flip.before],
             "to": None if flip.after is None else names[flip.after],
             "measure": one.measure,
@@ -186,6 +189,7 @@ def _chance(probability: float) -> str:
 
 
 def compare_facts(answer: Comparison, rows: Sequence[Solved], keys: dict[str, Any]) -> list[tuple[str, str]]:
+    """Say which option is the fastest, how sure that is, and which is the cheapest."""
     best, first = answer.best, answer.order[0]
     found, interval = best.answer, rows[first].interval
     text = f"{best.name}: {seconds(found.converge_time_s)}"
@@ -218,6 +222,7 @@ def compare_facts(answer: Comparison, rows: Sequence[Solved], keys: dict[str, An
 
 
 def compare_cells(row: dict[str, Any]) -> dict[str, str]:
+    """Return an option in words, one cell a column."""
     time = row["converge_time_s"]
     interval = row["converge_time_s_interval90"]
     cells = {
@@ -257,7 +262,8 @@ def searched_lines(answer: Comparison, one: Searched) -> list[str]:
     """Say where a variable flips the choice, and between which values that was looked for."""
     found = one.found
     name = one.variable + (f" of {one.option}" if one.option else "")
-    ends = f"{_value(one.variable, found.low)} and {_value(one.variable, found.high)}"
+    low = f"{found.low:.4g}" if one.variable == "price" else _value(one.variable, found.low)
+    ends = f"{low} and {_value(one.variable, found.high)}"
     how = "; every number tried" if found.every else ""
     head = f"  {name} ({MEASURE_WORDS[one.measure]}), between {ends}{how}: "
 
@@ -289,4 +295,5 @@ def _value(variable: str, at: float) -> str:
         return number(round(at))
     if variable == "batch_samples":
         return f"{number(at)} samples"
-    return figure_value(variable, at) if not float(at).is_integer() or at >= 1e4 else f"{at:,.10g}"
+    words = figure_value(variable, float(at))
+    return number(at) if words == str(float(at)) else words

@@ -69,6 +69,10 @@ def _trained_keys(one: Trained) -> dict[str, Any]:
 
 
 def _settled_keys(one: Settled) -> dict[str, Any]:
+    return {**_figures(one), "workloads": [_trained_keys(trained) for trained in one.trained]}
+
+
+def _figures(one: Settled) -> dict[str, Any]:
     return {
         **_option_keys(one.design),
         "cost_usd": float(one.cost.usd),
@@ -77,7 +81,6 @@ def _settled_keys(one: Settled) -> dict[str, Any]:
         "closed_form_s": one.design.time_s,
         "difference": one.difference,
         "busy_share": one.busy_share,
-        "workloads": [_trained_keys(trained) for trained in one.trained],
     }
 
 
@@ -117,9 +120,7 @@ def design_keys(answer: DesignAnswer) -> dict[str, Any]:
             {**_option_keys(design), "time_s_interval90": interval}
             for design, interval in zip(found.frontier, answer.frontier_intervals90, strict=True)
         ],
-        "settled": [
-            {**{key: value for key, value in _settled_keys(one).items() if key != "workloads"}} for one in answer.settled
-        ],
+        "settled": [_figures(one) for one in answer.settled],
         "order_changed": answer.order_changed,
         "proven": answer.proven,
         "compared": found.compared,

@@ -130,7 +130,7 @@ class Output:
         draw: Callable[[Path], list[Path]] | None = None,
         page: Callable[[Mapping[str, Any]], Page] | None = None,
     ) -> None:
-        """Write the folder and the report, print the JSON object or the text, and draw the figures (by `draw`, else from there)."""
+        """Write the folder and the report, print the JSON object or the text, and draw the figures of the folder."""
         said = _texts(caught)
         answer = plain(
             {

@@ -61,7 +61,7 @@ def design_page(
                 f"{chosen['cost_usd']:,.0f} USD and takes {seconds(chosen['time_s'])}."
                 if ends
                 else "Time against dollars.",
-                "What more money buys: the fastest design for the money, with 90 % intervals. The table of the frontier has the numbers.",
+                "What more money buys: the fastest design for the money, with 90 % intervals. A table below has the numbers.",
             ),
             "figure_batches": (
                 f"Time to converge against the mini-batch. {curves}.",
@@ -163,8 +163,8 @@ def _jobs(answer: Mapping[str, Any]) -> Table:
 def _rivals(answer: Mapping[str, Any], figure: Figure | None) -> list[Block]:
     regret = answer["expected_regret_relative"]
     text = (
-        "Everything uncertain is drawn together for all of them, the same draws for each. Expected regret, what the choice loses "
-        f"on average against the best of each draw: {percent(regret)}."
+        "Everything uncertain is drawn together for all of them, the same draws for each. Expected regret, what the choice "
+        f"loses on average against the best of each draw: {percent(regret)}."
     )
     measure = answer["measure_next"] or "nothing here is uncertain: give ranges, or a fit"
     rows: list[dict[str, Cell]] = []

@@ -6,6 +6,7 @@ import dataclasses
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Literal
 
 from cattrs import Converter
@@ -140,11 +141,17 @@ def _structure_number(key: str, annotation: Any, value: Any) -> Any:
         raise ValueError(str(error).replace("must be ", f"must be {near}", 1)) from None
 
 
+@lru_cache(maxsize=256)
+def _hints(cls: Any) -> dict[str, Any]:
+    """Return the types of a dataclass's fields; to resolve them again for every table takes most of the time."""
+    return typing.get_type_hints(cls)
+
+
 def _structure_dataclass(value: Any, cls: Any) -> Any:
     """Structure a table into the dataclass `cls`; unknown, missing and faulty keys are all reported."""
     if not isinstance(value, dict):
         raise ValueError(f"must be a table, got {shown(value)}")
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     fields = {field.name: field for field in dataclasses.fields(cls)}
     faults: list[tuple[str, str]] = []
     for key in value:

@@ -68,7 +68,8 @@ def catalogue_of(scenario: Scenario) -> Catalogue:
     Raises
     ------
     ScenarioError
-        With every fault: a workload that cannot run on a node, a topology or collective without a closed form.
+        With every fault: a topology or collective without a closed form; workloads that can run on no node of the catalogue.
+        Nodes that others may stand in for are left out, and counted.
     """
     choose = _design(scenario).choose
     _refuse_what_has_no_closed_form(scenario)
@@ -84,7 +85,8 @@ def catalogue_of(scenario: Scenario) -> Catalogue:
             options += _options(scenario, node, left_out, counts)
         except ScenarioError as error:
             faults += error.faults
-    if faults:
+            left_out[f"{name}: {error.faults[0].key}: {error.faults[0].rule}"] += counts
+    if not options and faults:
         raise ScenarioError(dict.fromkeys(faults))
     return Catalogue(options=tuple(options), prices=prices, left_out=left_out)
 

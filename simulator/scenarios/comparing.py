@@ -126,9 +126,7 @@ def compared(
     flips: list[Searched] = []
     if len(options) > 1:
         asked = [
-            Option(
-                name=one.name, scenario=one.scenario, case=one.case, learners=one.answer.learners, own_keys=one.own_keys
-            )
+            Option(name=one.name, scenario=one.scenario, case=one.case, learners=one.answer.learners, own_keys=one.own_keys)
             for one in options
         ]
         wrong: list[Fault] = []

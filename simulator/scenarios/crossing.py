@@ -20,6 +20,7 @@ from simulator.optimum import best_batch
 from simulator.quantities import ArrayLike, FloatArray
 from simulator.scenarios.cases import Case
 from simulator.scenarios.resolve import Scenario
+from simulator.scenarios.settled import fastest_collective
 from simulator.search import relaxed
 from simulator.studies.answer import answer
 from simulator.studies.comparison import Crossovers, crossovers
@@ -96,7 +97,8 @@ def searched(options: Sequence[Option], variable: str, place: int, listed: Seque
     if all(one.case.cost_usd(one.learners, 1.0) is not None for one in options):
         measures.append("cost_usd")
     if variable == "learners":
-        return [_by_learners(options, measure, listed) for measure in measures]
+        times: dict[float, list[float]] = {}
+        return [_by_learners(options, measure, listed, times) for measure in measures]
     if variable == "batch_samples":
         return [_by_batch(options, measure, place) for measure in measures]
     measure: Measure = "cost_usd" if variable == "price" or variable.startswith("cost.") else "converge_time_s"
@@ -155,16 +157,17 @@ class _QuickDelta:
         except (CollectiveError, ValueError):
             return self.delta.reduce_time_s(learners)
         if np.all(found.exact) and not np.any(np.isnan(found.time_s)):
-            return found.time_s
+            times: FloatArray = found.time_s
+            return times
+        if self.delta.collective == "auto" and P.ndim == 0 and not P < 2:
+            return fastest_collective(self.delta, self.delta.network.nodes, int(P)).reduce_time_s(learners)
         return self.delta.reduce_time_s(learners)
 
 
 def _quick(case: Case) -> Case:
     """Return the case with Delta as quick as it can be had."""
     law: Any = case.model.reduce
-    return (
-        replace(case, model=replace(case.model, reduce=_QuickDelta(delta=law))) if isinstance(law, FabricDelta) else case
-    )
+    return replace(case, model=replace(case.model, reduce=_QuickDelta(delta=law))) if isinstance(law, FabricDelta) else case
 
 
 def _real(case: Case) -> Case:
@@ -173,8 +176,13 @@ def _real(case: Case) -> Case:
     return replace(quick, model=relaxed(quick.model))
 
 
-def _by_learners(options: Sequence[Option], measure: Measure, listed: Sequence[int]) -> Searched:
-    """Each option on 1 to all of its learners, or between the least and the most listed, each at its own mini-batch."""
+def _by_learners(
+    options: Sequence[Option], measure: Measure, listed: Sequence[int], known: dict[float, list[float]]
+) -> Searched:
+    """Each option on 1 to all of its learners, or between the least and the most listed, each at its own mini-batch.
+
+    Times that are `known` are not computed again.
+    """
     low, high = (min(listed), max(listed)) if len(set(listed)) > 1 else (1, max(one.case.learners_at_hand for one in options))
     high = min(high, max(one.case.learners_at_hand for one in options))
     points: FloatArray = np.arange(low, high + 1.0)
@@ -184,8 +192,9 @@ def _by_learners(options: Sequence[Option], measure: Measure, listed: Sequence[i
     cases = [_quick(one.case) for one in options]
 
     def values(P: float) -> FloatArray:
-        times = [_time_s(case, P) if not case.learners_at_hand < P else np.inf for case in cases]
-        return np.array([_value(measure, case, P, time_s) for case, time_s in zip(cases, times, strict=True)])
+        if P not in known:
+            known[P] = [np.inf if case.learners_at_hand < P else _time_s(case, P) for case in cases]
+        return np.array([_value(measure, case, P, time_s) for case, time_s in zip(cases, known[P], strict=True)])
 
     return Searched(variable="learners", measure=measure, option=None, found=crossovers(values, points, whole=True))
 
@@ -216,7 +225,7 @@ def _by_price(options: Sequence[Option], moved: Option) -> Searched:
     costs = np.array([_value("cost_usd", one.case, one.learners, _time_s(_quick(one.case), one.learners)) for one in options])
 
     def values(factor: float) -> FloatArray:
-        return np.where([one is moved for one in options], factor, 1.0) * costs
+        return np.asarray(costs * [factor if one is moved else 1.0 for one in options], dtype=np.float64)
 
     points: FloatArray = np.geomspace(1 / REACH, REACH, POINTS)
     return Searched(variable="price", measure="cost_usd", option=moved.name, found=crossovers(values, points))
@@ -227,21 +236,19 @@ def _by_key(options: Sequence[Option], variable: str, place: int, measure: Measu
     starts = [_start(one, variable) for one in options]
     if all(start is None for start in starts):
         raise ScenarioError([_fault(options, place, _no_such_number(options, variable))])
-    inherits = [
-        i for i, one in enumerate(options) if starts[i] is not None and not _gives(one, variable)
-    ]
-    groups = [(None, inherits)] if inherits else []
-    groups += [(options[i].name, [i]) for i, start in enumerate(starts) if start is not None and i not in inherits]
+    inherits = [i for i, one in enumerate(options) if starts[i] is not None and not _gives(one, variable)]
+    groups = [inherits] if inherits else []
+    groups += [[i] for i, start in enumerate(starts) if start is not None and i not in inherits]
     found: list[Searched] = []
     span: tuple[float, float] | None = None
-    for name, movers in groups:
-        if name is not None and found:
+    for movers in groups:
+        if found and inherits and movers is not inherits:
             break  # options that give a key themselves keep it, where it moves in the others
         start = starts[movers[0]]
         assert start is not None
         if start <= 0:
             raise ScenarioError([_fault(options, place, f"{variable} must be > 0 to be moved by factors, got {start:g}")])
-        one = _moved(options, variable, measure, movers, start, name)
+        one = _moved(options, variable, measure, movers, start)
         span = (one.found.low, one.found.high) if span is None else span
         if any(_varies(one.found, i) for i in movers):
             found.append(one)
@@ -259,9 +266,7 @@ def _varies(found: Crossovers, option: int) -> bool:
     return bool(len(finite) and (len(finite) < len(values) or np.ptp(finite) > SAME * finite.max()))
 
 
-def _moved(
-    options: Sequence[Option], variable: str, measure: Measure, movers: Sequence[int], start: float, name: str | None
-) -> Searched:
+def _moved(options: Sequence[Option], variable: str, measure: Measure, movers: Sequence[int], start: float) -> Searched:
     movement = {i: _mover(options[i], variable) for i in movers}
     fixed = [_real(one.case) for one in options]
     still = [_value(measure, case, one.learners, _time_s(case, one.learners)) for case, one in zip(fixed, options, strict=True)]
@@ -284,7 +289,10 @@ def _moved(
     else:
         low, high = (_reach(possible, start, factor) for factor in (1 / REACH, REACH))
         points = np.unique([*np.geomspace(low, high, POINTS)[1:-1], low, start, high])
-    return Searched(variable=variable, measure=measure, option=name, found=crossovers(values, points, whole=whole))
+    found = crossovers(values, points, whole=whole)
+    return Searched(
+        variable=variable, measure=measure, option=options[movers[0]].name if len(movers) == 1 else None, found=found
+    )
 
 
 def _reach(possible: Callable[[float], bool], start: float, factor: float) -> float:

@@ -182,7 +182,10 @@ def _of_the_network(delta: Any, learners: int) -> list[dict[str, Any]]:
         for key in ("bandwidth_bytes_per_s", "latency_s"):
             how = "from [network] and its profiles: a direction of one link"
             rows.append(_derived(f"network.{name} as built, {key}", getattr(link, key), unit_of(key), how))
-    if learners > 1:
+    refused = delta.refusal(learners) if learners > 1 else None
+    if refused is not None:
+        rows.append(_derived(f"Delta at {learners} learners", None, "s", refused, "Delta(P) (Eqn 3)"))
+    elif learners > 1:
         found = delta.time(learners)
         how = f"{found.collective} on {found.topology.name} ({found.result.path})"
         rows.append(_derived(f"Delta at {learners} learners", found.time_s, "s", how, "Delta(P) (Eqn 3)"))

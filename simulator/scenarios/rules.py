@@ -243,7 +243,7 @@ def _crossovers(scenario: Scenario) -> list[tuple[str, str]]:
         known = (
             name in ("learners", "batch_samples", "price")
             or LINK_VARIABLE.fullmatch(name)
-            or name.split(".")[0] in SWEEPABLE[:-1]
+            or name.split(".")[0].split("[")[0] in SWEEPABLE[:-1]
         )
         if not known:
             words = ("learners", "batch_samples", "price", "host_link.bandwidth_bytes_per_s", "host_link.latency_s")

@@ -31,7 +31,7 @@ from simulator.studies.discrete.catalogue import Catalogue, Request
 from simulator.studies.discrete.search import Design
 from simulator.uncertainty import Interval
 
-__all__ = ["Settled", "Trained", "settled", "time_draws_of"]
+__all__ = ["Settled", "Trained", "fastest_collective", "settled", "time_draws_of"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -170,7 +170,7 @@ def _trained(scenario: Scenario, design: Design, j: int) -> Trained:
     learners = design.learners[j]
     law: Any = case.model.reduce
     if isinstance(law, FabricDelta) and law.collective == "auto" and learners > 1:
-        law = _fastest(law, design.nodes, learners)
+        law = fastest_collective(law, design.nodes, learners)
         case = replace(case, model=replace(case.model, reduce=law))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SimulatorWarning)
@@ -178,7 +178,7 @@ def _trained(scenario: Scenario, design: Design, j: int) -> Trained:
     return Trained(workload=design.option.kind.jobs[j].name, scenario=one, case=case, answer=found, closed_s=design.times_s[j])
 
 
-def _fastest(law: FabricDelta, nodes: int, learners: int) -> FabricDelta:
+def fastest_collective(law: FabricDelta, nodes: int, learners: int) -> FabricDelta:
     """Return the law with the collective that "auto" takes: those whose lower bound another one beats are not simulated."""
     bounds = {name: float(time_s) for name, time_s in closed_delta(law, nodes, learners).by_collective.items()}
     best: tuple[float, FabricDelta] | None = None

@@ -78,7 +78,7 @@ class Crossover:
     at : float
         The value; of a whole variable, the first one at which the new option is the best.
     before, after : int or None
-        The best option on either side; None where no option is possible.
+        The best option on either side; None before the first value at which any is possible.
     """
 
     at: float
@@ -180,10 +180,10 @@ def _best(row: FloatArray) -> int | None:
 
 
 def _is_best(option: int | None, row: FloatArray) -> bool:
-    """Whether an option is as good as any."""
-    if option is None:
-        return not np.isfinite(row).any()
-    return bool(np.isfinite(row[option]) and row[option] <= row.min() * (1.0 + TIE))
+    """Whether an option is as good as any, or none is possible: nobody is better then, and the choice stays."""
+    if not np.isfinite(row).any():
+        return True
+    return option is not None and bool(np.isfinite(row[option]) and row[option] <= row.min() * (1.0 + TIE))
 
 
 def _whole_flip(at: Values, now: int | None, low: float, high: float) -> tuple[float, float]:
@@ -194,19 +194,38 @@ def _whole_flip(at: Values, now: int | None, low: float, high: float) -> tuple[f
     return high, high
 
 
+def _rivals(now: int | None, low: FloatArray, high: FloatArray) -> list[int]:
+    """Return the options that the choice is held against: all but those that are as good as it at both ends."""
+    if now is None:
+        return list(range(len(low)))
+    return [
+        i
+        for i in range(len(low))
+        if i != now and not (np.isclose(low[i], low[now], rtol=TIE, atol=0.0) and high[i] >= high[now] * (1.0 - TIE))
+    ]
+
+
 def _real_flip(at: Values, now: int | None, low: float, high: float) -> tuple[float, float]:
     """Return the root, and a value just beyond it at which the option is no longer the best."""
     from scipy.optimize import brentq
 
+    rivals = _rivals(now, at(low), at(high))
+
     def worse(log_x: float) -> float:
         row = at(float(np.exp(log_x)))
-        if now is None or not np.isfinite(row[now]):
-            return -1.0 if _is_best(now, row) else 1.0
-        others = np.delete(row, now).min(initial=np.inf)
-        return float(np.log(row[now] / others) - TIE) if np.isfinite(others) else -1.0
+        best = row[rivals].min(initial=np.inf)
+        if now is not None and np.isfinite(row[now]) and np.isfinite(best):
+            return float(np.log(row[now] / best))
+        return -1.0 if _is_best(now, row) else 1.0
 
-    ends = np.log(low), np.log(high)
-    root = ends[0] if worse(ends[0]) >= 0 else brentq(worse, *ends, xtol=1e-13, rtol=1e-13)
+    left, right = float(np.log(low)), float(np.log(high))
+    if worse(left) < 0 < worse(right):
+        root = float(brentq(worse, left, right, xtol=1e-13, rtol=1e-13))
+    else:  # as good as a rival at the lower end: nothing changes its sign there
+        while right - left > 1e-12:
+            middle = 0.5 * (left + right)
+            left, right = (middle, right) if _is_best(now, at(float(np.exp(middle)))) else (left, middle)
+        root = left
     x = float(np.exp(root))
     step = BESIDE
     while step < 1.0:

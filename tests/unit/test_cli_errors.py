@@ -10,7 +10,7 @@ from tests.samples import SAMPLES
 from tests.support import SCENARIO, changed, command, written
 
 VERBS = ("run", "optimum", "scale", "explain")
-LATER = ("simulate", "sweep", "design", "compare", "allocate")
+LATER = ("simulate", "sweep", "allocate")
 
 
 @pytest.mark.parametrize("verb", VERBS)

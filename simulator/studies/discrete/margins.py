@@ -193,7 +193,11 @@ def flips(catalogue: Catalogue, request: Request, design: Design, runner_up: Des
                 each = float(own[design.nodes - 1]) / design.nodes if part == "node" else 1.0
                 name = design.option.kind.name if part == "node" else design.option.network
                 found.append(Flip(variable=f"price of the {part} ({name})", factor=factor, at=factor * each, unit=unit))
-    if request.objective != "cost" and design.option.kind.name != runner_up.option.kind.name:
+    alike = [
+        one.model.compute == other.model.compute
+        for one, other in zip(design.option.kind.jobs, runner_up.option.kind.jobs, strict=True)
+    ]
+    if request.objective != "cost" and not all(alike):  # on the same accelerators both would be slower
         factor = _first_factor(lambda f: _slower(request, design, f) > runner_up.time_s)
         if factor is not None:
             variable = f"computing time on {design.option.kind.name}"
@@ -206,7 +210,9 @@ def _dearer_loses(
 ) -> bool:
     """Whether an option is the worse of two with a part of both dearer by a factor."""
     one, other = (_best_score(request, which, (factor - 1.0) * part_usd) for which, part_usd in (mine, theirs))
-    return one > other
+    if np.isclose(one[0], other[0], rtol=1e-9, atol=0.0):  # as good: the cheaper one is taken
+        return one[1] > other[1]
+    return one[0] > other[0]
 
 
 def _part_usd(catalogue: Catalogue, option: Option, nodes: FloatArray, part: str) -> FloatArray:
@@ -219,13 +225,16 @@ def _part_usd(catalogue: Catalogue, option: Option, nodes: FloatArray, part: str
     return total
 
 
-def _best_score(request: Request, one: Evaluated, more_usd: FloatArray) -> float:
-    """Least score of an option with its dollars moved."""
+def _best_score(request: Request, one: Evaluated, more_usd: FloatArray) -> tuple[float, float]:
+    """Return the least score of an option with its dollars moved, and the dollars of it."""
     cost = one.cost_usd + more_usd
     with np.errstate(invalid="ignore"):
-        good = one.within(but="budget_usd") & (cost <= request.budget_usd)
+        good = np.flatnonzero(one.within(but="budget_usd") & (cost <= request.budget_usd))
+    if not len(good):
+        return np.inf, np.inf
     score = cost if request.objective == "cost" else one.score
-    return float(np.min(score[good], initial=np.inf))
+    best = good[np.lexsort((cost[good], score[good]))[0]]
+    return float(score[best]), float(cost[best])
 
 
 def _first_factor(flipped: Callable[[float], bool]) -> float | None:
