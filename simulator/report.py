@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ __all__ = [
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 """What a browser may load for the page: nothing but what stands in it."""
+BREAKS = re.compile(r"(?<=[A-Za-z\])])([/._])(?=[A-Za-z(\[])")
+"""Where a long key or path may go on in the next line: never inside of a number."""
 STYLE = Path(__file__).with_name("report.css")
 
 
@@ -202,11 +205,8 @@ def _escaped(text: str) -> str:
 
 
 def _broken(text: str) -> str:
-    """Return escaped text that may be broken behind the marks of paths and keys, where a line is too long."""
-    escaped = _escaped(text)
-    for mark in ("/", "_", "."):
-        escaped = escaped.replace(mark, f"{mark}<wbr>")
-    return escaped
+    """Return escaped text that may be broken behind the marks inside of paths and keys, where a line is too long."""
+    return BREAKS.sub(r"\1<wbr>", _escaped(text))
 
 
 def page_html(page: Page) -> str:

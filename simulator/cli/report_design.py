@@ -83,9 +83,9 @@ def design_page(
         Section("What to buy", [Text(sentence, lead=True), Facts(facts)]),
         warning_items(answer),
         Section("What more money buys", [figures["figure_frontier"]]),
-        Section("The price", _design_prices(answer, found, sources), new_page=True),
+        Section("The price", _design_prices(answer, scenario, found, sources)),
         Section("Where the money goes, and one step beside it", [figures["figure_spending"], _certificate(answer)]),
-        Section("The jobs", [figures["figure_batches"], _jobs(answer)], new_page=True),
+        Section("The jobs", [figures["figure_batches"], _jobs(answer)]),
         Section("How sure", _rivals(answer, figures.get("figure_importance"))),
         Section("Time against dollars", [_frontier(answer)]),
         Section("The best designs at flow level", [_settled(answer)]),
@@ -97,21 +97,27 @@ def design_page(
     return Page(title=title, subtitle=subtitle(answer, "What shall I buy, and how sure is that?"), sections=sections)
 
 
-def _design_prices(answer: Mapping[str, Any], found: DesignAnswer, sources: Sources) -> list[Block]:
+def _design_prices(answer: Mapping[str, Any], scenario: Scenario, found: DesignAnswer, sources: Sources) -> list[Block]:
     chosen, bill = answer["design"], found.chosen.bill
     low, high = answer["cost_usd_interval90"]
     facts = [("in all", f"{chosen['cost_usd']:,.0f} USD, 90 % between {low:,.0f} and {high:,.0f}")]
     if answer["budget_usd"] is not None:
         chance = answer["probability_within_budget"]
         facts.append(("budget", f"{answer['budget_usd']:,.0f} USD, kept with probability {chance:.2f}"))
-    facts.append(("rests on prices that nobody checked", f"{answer['unverified_usd']:,.0f} USD"))
+    facts.append(("of prices of parts that nobody checked", f"{answer['unverified_usd']:,.0f} USD"))
     rent = found.chosen.design.option.kind.rent
     if answer["cost_kind"] == "cloud":
         return [Facts(facts), *([rent_table([rent], sources)] if rent is not None else [])]
     purchase = float(bill.purchase.usd)
     facts.append(("purchase", f"{purchase:,.0f} USD"))
     if answer["cost_kind"] == "ownership":
-        facts.append(("power and facility over the life", f"{chosen['cost_usd'] - purchase:,.0f} USD"))
+        unchecked = [
+            key.removeprefix("cost.")
+            for key, record in scenario.records.items()
+            if key.startswith("cost.") and record.verified is False
+        ]
+        doubt = f"; of what it is counted from nobody checked {', '.join(unchecked)}" if unchecked else ""
+        facts.append(("power and facility over the life", f"{chosen['cost_usd'] - purchase:,.0f} USD{doubt}"))
     if chosen["power_w"] is not None:
         facts.append(("power drawn while it trains", f"{chosen['power_w'] / 1000:,.4g} kW"))
     return [Facts(facts), bill_table(bill.lines, sources, "Bill of materials")]

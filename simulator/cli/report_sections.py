@@ -195,7 +195,8 @@ def assumptions(cases: Sequence[tuple[str, Scenario, Case]], sources: Sources) -
         }
         rows.append(cells)
     text = "Every number behind the answer, with its range where one is known. NO: nobody has checked it against its source."
-    return Section("Assumptions", [Text(text), Table(caption="Numbers, defaults and what follows from them", rows=rows)])
+    table = Table(caption="Numbers, defaults and what follows from them", rows=rows)
+    return Section("Assumptions", [Text(text), table], new_page=True)
 
 
 def _value(row: Mapping[str, Any]) -> str:
