@@ -150,11 +150,10 @@ Block = Text | Facts | Items | Table | Figure | Code | SourceList
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Blocks under a heading; those that start a page do so on paper."""
+    """Blocks under a heading."""
 
     heading: str
     blocks: Sequence[Block]
-    new_page: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,8 +223,7 @@ def page_html(page: Page) -> str:
     """
     body = [f"<header><h1>{_escaped(page.title)}</h1><p>{_escaped(page.subtitle)}</p></header>", "<main>"]
     for i, section in enumerate((one for one in page.sections if one.blocks), 1):
-        kind = ' class="new-page"' if section.new_page else ""
-        body.append(f'<section{kind} aria-labelledby="section-{i}">')
+        body.append(f'<section aria-labelledby="section-{i}">')
         body.append(f'<h2 id="section-{i}">{_escaped(section.heading)}</h2>')
         body += [_block(block) for block in section.blocks]
         body.append("</section>")

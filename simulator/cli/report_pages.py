@@ -100,26 +100,22 @@ def compare_page(
         tables,
         {"figure_options": (f"Time to converge of each option: {times}.", "Options side by side.")},
     )
+    columns = names if len(names) > 1 else []
     chances = [
         {
             "option": name,
             "fastest with probability": f"{answer['probability_best'][name]:.2f}",
             "expected regret": seconds(answer["expected_regret_s"][name]),
             **{
-                f"faster than {other}": f"{chance:.2f}"
-                for other, chance in _complete(answer["probability_faster"][name], names)
+                f"faster than {other}": "-" if other == name else f"{answer['probability_faster'][name][other]:.2f}"
+                for other in columns
             },
         }
         for name in names
     ]
-    # a matrix whose columns differ from row to row: one column for every option
-    columns = [f"faster than {name}" for name in names] if len(names) > 1 else []
-    chances = [
-        {key: row.get(key, "-") for key in ("option", "fastest with probability", "expected regret", *columns)}
-        for row in chances
-    ]
     cells = [compare_cells(row) for row in answer["rows"]]
     best = next(i for i, row in enumerate(answer["rows"]) if row["option"] == answer["best"])
+    cheapest = None if answer["cheapest"] is None else names.index(answer["cheapest"])
     prices: list[Block] = []
     for option in found.options:
         prices += price_blocks(option.case.cost, sources, option.name)
@@ -129,7 +125,7 @@ def compare_page(
         warning_items(answer),
         Section(
             "Side by side",
-            [_side_by_side(cells, best), *figures.values()],
+            [*_side_by_side(cells, best, cheapest), *figures.values()],
         ),
         Section(
             "How sure", [Table(caption="On the same draws of everything uncertain", rows=chances, right=tuple(chances[0])[1:])]
@@ -150,18 +146,22 @@ def compare_page(
     )
 
 
-def _complete(row: Mapping[str, float], names: Sequence[str]) -> list[tuple[str, float]]:
-    return [(name, row[name]) for name in names if name in row]
+MONEY = ("cluster USD", "USD a model", "cheapest")
 
 
-def _side_by_side(cells: Sequence[Mapping[str, Cell]], best: int) -> Table:
+def _side_by_side(cells: Sequence[Mapping[str, Cell]], best: int, cheapest: int | None) -> list[Block]:
+    """Return the options as tables of time and, where it is counted, of money."""
     words = ("option", "bottleneck", "within 5 % of the best", "90 % of a run")
-    return Table(
-        caption="Each option as run answers it; the fastest is marked",
-        rows=cells,
-        right=[name for name in cells[0] if name not in words],
-        strong=[best],
-    )
+    times = [{name: cell for name, cell in row.items() if name not in MONEY} for row in cells]
+    numbers = [name for name in times[0] if name not in words]
+    caption = "Each option as run answers it; the fastest is marked. fastest: with which probability"
+    blocks: list[Block] = [Table(caption=caption, rows=times, right=numbers, strong=[best])]
+    if "cluster USD" in cells[0]:
+        money = [{name: row[name] for name in ("option", *MONEY) if name in row} for row in cells]
+        caption = "What it costs; the cheapest is marked. cheapest: with which probability"
+        marked = [] if cheapest is None else [cheapest]
+        blocks.append(Table(caption=caption, rows=money, right=tuple(money[0])[1:], strong=marked))
+    return blocks
 
 
 def _by_learners(rows: Sequence[Mapping[str, Any]]) -> list[Block]:

@@ -196,11 +196,13 @@ def assumptions(cases: Sequence[tuple[str, Scenario, Case]], sources: Sources) -
         rows.append(cells)
     text = "Every number behind the answer, with its range where one is known. NO: nobody has checked it against its source."
     table = Table(caption="Numbers, defaults and what follows from them", rows=rows)
-    return Section("Assumptions", [Text(text), table], new_page=True)
+    return Section("Assumptions", [Text(text), table])
 
 
 def _value(row: Mapping[str, Any]) -> str:
     value = row["value"]
+    if row["key"] == "seed":  # a name rather than a quantity
+        return str(value)
     text = f"{value:,.10g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
     text = "-" if value is None else text
     if row["low"] is not None and row["high"] is not None:

@@ -122,7 +122,7 @@ def _given(scenario: Scenario, case: Case) -> Iterator[dict[str, Any]]:
         unit = unit_of(key) if isinstance(value, int | float | str) and not isinstance(value, bool) else None
         if unit is not None and value not in ("best", "all", "auto"):
             value = quantity(key, value)
-        equation = EQUATIONS.get(key)
+        equation = EQUATIONS["life_s"] if path == "cost.utilisation" else EQUATIONS.get(key)
         if key == "accelerators_per_learner" and ".compute." in path:
             equation = "the learner that Gamma holds for"
         if key == "kind":
