@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import base64
 import re
+from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from simulator.report import Code, Facts, Figure, Items, Page, Section, SourceList, Sources, Table, Text, page_html
 from simulator.validation.bill_of_materials import FAT_TREE_BOM, validate_bill_of_materials
-from simulator.validation.published import error_rows, published_errors
-from tests.support import SCENARIO, SCENARIOS, changed, command, written
+from simulator.validation.published import published_errors
+from tests.support import SCENARIO, SCENARIOS, assert_shipped, changed, command, written
 
 VOID = {"meta", "img", "br", "wbr"}
 HOSTILE = "<script>alert('x')</script> & \"quoted\" \u202egnp.exe\x07"
@@ -105,25 +107,36 @@ DESIGN = changed(
 )
 
 
+@dataclass(frozen=True)
+class Designed:
+    """A design answered once: its page, and the object that `--json` prints beside it."""
+
+    text: str
+    page: Reader
+    answer: Any
+    scenario: Path
+
+
 @pytest.fixture(scope="module")
-def design(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Reader, Path]:
+def design(tmp_path_factory: pytest.TempPathFactory) -> Designed:
     folder = tmp_path_factory.mktemp("design")
-    scenario = written(folder, DESIGN)
-    text, page = report(folder, "design", scenario)
-    return text, page, scenario
+    scenario, file = written(folder, DESIGN), folder / "page.html"
+    found = command("design", scenario, "--json", "--report", file)
+    assert found.status == 0, found.err
+    text = file.read_text(encoding="utf-8")
+    return Designed(text, Reader(text), found.answer, scenario)
 
 
-def test_the_page_of_a_design_is_sound_and_loads_nothing(design: tuple[str, Reader, Path]) -> None:
-    text, page, _ = design
-    assert_self_contained(text, page)
-    assert len(page.loads) == 4  # frontier, mini-batches, spending, importance
+def test_the_page_of_a_design_is_sound_and_loads_nothing(design: Designed) -> None:
+    assert_self_contained(design.text, design.page)
+    assert len(design.page.loads) == 4  # frontier, mini-batches, spending, importance
 
 
 def test_every_price_of_the_bill_has_its_source_its_date_and_whether_it_was_checked(
-    design: tuple[str, Reader, Path],
+    design: Designed,
 ) -> None:
-    _, page, scenario = design
-    bill = [row for row in command("design", scenario, "--json").answer["bill"] if row["unit_usd"] is not None]
+    page = design.page
+    bill = [row for row in design.answer["bill"] if row["unit_usd"] is not None]
     assert bill
     for line in bill:
         name, dollars = f"{line['part']} {line['id']}", f"{line['usd']:,.0f}"
@@ -133,14 +146,13 @@ def test_every_price_of_the_bill_has_its_source_its_date_and_whether_it_was_chec
         assert page.items[f"source-{cells[-1].strip('[]')}"] == line["source"]
 
 
-def test_the_page_has_warnings_seed_versions_command_and_the_errors_of_the_laws(design: tuple[str, Reader, Path]) -> None:
-    _, page, scenario = design
-    answer = command("design", scenario, "--json").answer
+def test_the_page_has_warnings_seed_versions_command_and_the_errors_of_the_laws(design: Designed) -> None:
+    page, answer = design.page, design.answer
     for warning in answer["warnings"]:
         assert warning["text"] in page.text
     for name, version in answer["versions"].items():
         assert f"{name} {version}" in page.text
-    assert f"learnersim design {scenario}" in page.text
+    assert f"learnersim design {design.scenario}" in page.text
     assert str(answer["seed"]) in page.text
     interior = next(row for row in published_errors() if (row["kind"], row["group"]) == ("updates", "interior"))
     assert f"{100 * interior['coverage90']:.0f} %" in page.text
@@ -148,9 +160,8 @@ def test_the_page_has_warnings_seed_versions_command_and_the_errors_of_the_laws(
     assert '"n_inf_updates": 182.6' in page.text  # the scenario as resolved: of the workload's profile
 
 
-def test_the_same_design_gives_the_same_bytes(design: tuple[str, Reader, Path], tmp_path: Path) -> None:
-    text, _, scenario = design
-    assert report(tmp_path, "design", scenario)[0] == text
+def test_the_same_design_gives_the_same_bytes(design: Designed, tmp_path: Path) -> None:
+    assert report(tmp_path, "design", design.scenario)[0] == design.text
 
 
 def test_the_page_of_a_run_has_its_answer_and_every_number_behind_it(tmp_path: Path) -> None:
@@ -252,5 +263,4 @@ def test_a_failed_answer_writes_no_report(tmp_path: Path) -> None:
 
 
 def test_the_published_errors_of_bills_are_those_that_validate_computes() -> None:
-    computed = list(error_rows("bill-of-materials", validate_bill_of_materials(FAT_TREE_BOM)))
-    assert [row for row in published_errors() if row["kind"] == "bill-of-materials"] == computed
+    assert_shipped("bill-of-materials", validate_bill_of_materials(FAT_TREE_BOM))
