@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from simulator.cli import status
+from simulator.validation.published import error_rows, published_errors
+from simulator.validation.rows import Validation
 
 ROOT = Path(__file__).parents[1]
 SCENARIOS = ROOT / "scenarios"
@@ -119,3 +122,15 @@ def assert_sound(answer: Any) -> None:
         assert np.isfinite(value), f"{path} = {value}"
         if not path.endswith(("n_inf_updates", "correlation")) and "difference." not in path:
             assert value >= 0, f"{path} = {value}"
+
+
+def assert_shipped(kind: str, validation: Validation) -> None:
+    """Check that the errors which reports show are those of `validation`: the fits' rounding moves them in the third digit."""
+    shipped = [row for row in published_errors() if row["kind"] == kind]
+    computed = list(error_rows(kind, validation))
+    assert [(row["group"], row["cases"], row["series"]) for row in shipped] == [
+        (row["group"], row["cases"], row["series"]) for row in computed
+    ]
+    for one, other in zip(shipped, computed, strict=True):
+        for name in ("median_abs_error", "p90_abs_error", "coverage90", "median_ratio90"):
+            assert one[name] == pytest.approx(other[name], rel=0.02, abs=1e-9), (one["group"], name)

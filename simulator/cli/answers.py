@@ -19,11 +19,14 @@ if TYPE_CHECKING:
     from simulator.time_to_converge import TimeToConverge
 
 __all__ = [
+    "RUN_NUMBERS",
     "optimum_keys",
     "print_explanation",
     "print_optimum",
     "print_run",
     "print_scaling",
+    "run_cells",
+    "run_words",
 ]
 
 MOST_CONTRIBUTIONS = 4
@@ -79,8 +82,8 @@ def _plural(value: float, unit: str) -> str:
     return f"{number(value)} {unit}{'' if value == 1 else 's'}"
 
 
-def print_run(title: str, best: Solved, rows: Sequence[Solved]) -> None:
-    """Print the answer of `run`: the sentence, the facts, the table."""
+def run_words(best: Solved) -> tuple[str, list[tuple[str, str]]]:
+    """Say the answer of `run`: the sentence, and the facts behind it."""
     found, case = best.answer, best.case
     unit = case.sample_unit
     time = seconds(found.converge_time_s)
@@ -88,12 +91,8 @@ def print_run(title: str, best: Solved, rows: Sequence[Solved]) -> None:
     if best.interval is not None:
         between = f", 90 % between {' and '.join(seconds(end, like=found.converge_time_s) for end in best.interval.one_run)}"
     estimated = " (compute time estimated, not measured)" if case.estimated is not None else ""
-    lines = [
-        title,
-        "",
-        f"{time}{between}{estimated}; {limited_by(found, case.model, unit, case.memory_source)}; {shares_in_words(found)}",
-        "",
-    ]
+    limited = limited_by(found, case.model, unit, case.memory_source)
+    sentence = f"{time}{between}{estimated}; {limited}; {shares_in_words(found)}"
     low, high = found.flat_range_samples
     facts = [
         ("batch (all learners)", f"{_plural(found.batch_samples, unit)}, {number(found.local_samples)} per learner"),
@@ -114,12 +113,22 @@ def print_run(title: str, best: Solved, rows: Sequence[Solved]) -> None:
         facts.append(("mean over runs, 90 %", mean))
         most = list(best.interval.contributions.items())[:MOST_CONTRIBUTIONS]
         facts.append(("what widens it most", ", ".join(f"{name} {percent(width)}" for name, width in most)))
-    lines += aligned(facts)
-    print_lines([*lines, ""])
-    print_table([_run_row(row) for row in rows], right=_RUN_COLUMNS)
+    return sentence, facts
 
 
-_RUN_COLUMNS = ("learners", "batch_samples", "local_samples", "updates", "update", "time", "communication", "cost_usd")
+def print_run(title: str, best: Solved, rows: Sequence[Solved]) -> None:
+    """Print the answer of `run`: the sentence, the facts, the table."""
+    sentence, facts = run_words(best)
+    print_lines([title, "", sentence, "", *aligned(facts), ""])
+    print_table(run_cells(rows), right=RUN_NUMBERS)
+
+
+def run_cells(rows: Sequence[Solved]) -> list[dict[str, str]]:
+    """Return the table of `run` in words."""
+    return [_run_row(row) for row in rows]
+
+
+RUN_NUMBERS = ("learners", "batch_samples", "local_samples", "updates", "update", "time", "communication", "cost_usd")
 
 
 def _run_row(row: Solved) -> dict[str, str]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from simulator.cli.flags import OutputFlags, ScenarioFlags
 from simulator.errors import NoEffectWarning, SimulatorError
 
 if TYPE_CHECKING:
+    from simulator.report import Page
     from simulator.scenarios import Scenario
     from simulator.scenarios.solving import Solved
 
@@ -19,8 +21,9 @@ NO_CHOICE, NO_OUTPUT = ScenarioFlags(), OutputFlags()
 
 
 def compare(
-    scenario: str, /, *, choice: ScenarioFlags = NO_CHOICE, output: OutputFlags = NO_OUTPUT, figures: bool = False
-) -> None:
+    scenario: str, /, *, choice: ScenarioFlags = NO_CHOICE, output: OutputFlags = NO_OUTPUT, figures: bool = False,
+    report: Path | None = None,
+) -> None:  # fmt: skip
     """Which option is the best, by how much, how sure is that, and where would it flip?
 
     Parameters
@@ -29,6 +32,8 @@ def compare(
         A scenario file with [[option]], or the name of a shipped one.
     figures
         Draw the figure into the folder of --out too.
+    report
+        Write one HTML page to mail and print: the options, figures, prices, assumptions and their sources.
     """
     import numpy as np
 
@@ -45,7 +50,7 @@ def compare(
         first = options[0]
         title, seed, section = first.sections.title or first.name, first.sections.seed, first.sections.compare
         inputs = [[one.tree for one in options], choice.workload]
-        out = Output.prepared("compare", output, title=title, seed=seed, inputs=inputs, figures=figures)
+        out = Output.prepared("compare", output, title=title, seed=seed, inputs=inputs, figures=figures, report=report)
         learners = section.learners if section is not None else ()
         with request_errors(first.name):
             rows, said = [], []
@@ -61,7 +66,14 @@ def compare(
                 np.random.default_rng(seed),
             )
     own = compare_keys(answer, rows)
-    out.emit(own, caught, scenario=first, text=lambda: print_compare(title, answer, rows), tables=compare_tables(answer, own))
+    tables = compare_tables(answer, own)
+
+    def page(found: Mapping[str, Any]) -> Page:
+        from simulator.cli.report_pages import compare_page
+
+        return compare_page(found, answer, rows, tables, [scenario], choice.given())
+
+    out.emit(own, caught, scenario=first, text=lambda: print_compare(title, answer, rows), tables=tables, page=page)
 
 
 def _warn(said: list[tuple[str, list[warnings.WarningMessage]]]) -> None:

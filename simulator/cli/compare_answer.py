@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from simulator.scenarios.crossing import Searched
     from simulator.studies.answer import Answer
 
-__all__ = ["compare_keys", "compare_tables", "print_compare"]
+__all__ = ["compare_cells", "compare_facts", "compare_keys", "compare_tables", "print_compare", "searched_lines"]
 
 WIDE = 150
 MOST_FLIPS = 4
@@ -153,7 +153,7 @@ def _curve(answer: Comparison, keys: dict[str, Any]) -> list[dict[str, Any]]:
 def print_compare(title: str, answer: Comparison, rows: Sequence[Solved]) -> None:
     """Print the best option, all side by side, how sure that is, each number of learners, and where the choice flips."""
     keys = compare_keys(answer, rows)
-    print_lines([title, "", *aligned(_facts(answer, rows, keys)), ""])
+    print_lines([title, "", *aligned(compare_facts(answer, rows, keys)), ""])
     right = (
         "learners",
         "batch_samples",
@@ -165,7 +165,7 @@ def print_compare(title: str, answer: Comparison, rows: Sequence[Solved]) -> Non
         "fastest",
         "cheapest",
     )
-    print_table([_cells(row) for row in keys["rows"]], right=right, width=WIDE)
+    print_table([compare_cells(row) for row in keys["rows"]], right=right, width=WIDE)
     if len(answer.options) > 2:
         print_lines(["", "Chance that the option of the row is faster than that of the column", ""])
         names = [option.name for option in answer.options]
@@ -182,14 +182,15 @@ def print_compare(title: str, answer: Comparison, rows: Sequence[Solved]) -> Non
         _print_by_learners(keys["by_learners"])
     if answer.searched:
         print_lines(["", "Where the choice flips", ""])
-        print_lines([line for one in answer.searched for line in _searched_lines(answer, one)])
+        print_lines([line for one in answer.searched for line in searched_lines(answer, one)])
 
 
 def _chance(probability: float) -> str:
     return f"{probability:.2f}"
 
 
-def _facts(answer: Comparison, rows: Sequence[Solved], keys: dict[str, Any]) -> list[tuple[str, str]]:
+def compare_facts(answer: Comparison, rows: Sequence[Solved], keys: dict[str, Any]) -> list[tuple[str, str]]:
+    """Say which option is the fastest, how sure that is, and which is the cheapest."""
     best, first = answer.best, answer.order[0]
     found, interval = best.answer, rows[first].interval
     text = f"{best.name}: {seconds(found.converge_time_s)}"
@@ -221,7 +222,8 @@ def _facts(answer: Comparison, rows: Sequence[Solved], keys: dict[str, Any]) -> 
     return facts
 
 
-def _cells(row: dict[str, Any]) -> dict[str, str]:
+def compare_cells(row: dict[str, Any]) -> dict[str, str]:
+    """Return an option in words, one cell a column."""
     time = row["converge_time_s"]
     interval = row["converge_time_s_interval90"]
     cells = {
@@ -257,7 +259,7 @@ def _print_by_learners(rows: Sequence[dict[str, Any]]) -> None:
         print_lines(["", *dict.fromkeys(notes)])
 
 
-def _searched_lines(answer: Comparison, one: Searched) -> list[str]:
+def searched_lines(answer: Comparison, one: Searched) -> list[str]:
     """Say where a variable flips the choice, and between which values that was looked for."""
     found = one.found
     name = one.variable + (f" of {one.option}" if one.option else "")

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from simulator.cli.flags import OutputFlags, ScenarioFlags
 from simulator.errors import SimulatorError
+
+if TYPE_CHECKING:
+    from simulator.report import Page
 
 __all__ = ["design"]
 
@@ -22,6 +27,7 @@ def design(
     choice: ScenarioFlags = NO_CHOICE,
     output: OutputFlags = NO_OUTPUT,
     figures: bool = False,
+    report: Path | None = None,
 ) -> None:
     """What shall I buy for this budget, or for this deadline, and how sure is that?
 
@@ -37,6 +43,8 @@ def design(
         A node, network, switch, topology or oversubscription ("4:1") of the catalogue: why was it not chosen?
     figures
         Draw the figures into the folder of --out too.
+    report
+        Write one HTML page to mail and print: what to buy, figures, bill, assumptions and the source of every price.
     """
     import numpy as np
 
@@ -50,7 +58,8 @@ def design(
     with collected_warnings() as caught, request_errors():
         loaded = choice.load(scenario)
         title, seed = loaded.sections.title or loaded.name, loaded.sections.seed
-        out = Output.prepared("design", output, title=title, seed=seed, inputs=[loaded.tree, limits, why_not], figures=figures)
+        inputs = [loaded.tree, limits, why_not]
+        out = Output.prepared("design", output, title=title, seed=seed, inputs=inputs, figures=figures, report=report)
         with request_errors(loaded.name):
             answer = design_answer(
                 loaded,
@@ -61,12 +70,18 @@ def design(
             )
         warn_about_design(answer)
 
-    own, tables = design_keys(answer), design_tables(answer) if out.folder is not None else {}
+    own, tables = design_keys(answer), design_tables(answer) if out.saves else {}
 
     def draw(folder: Path) -> list[Path]:
         from simulator.design_plots import draw_design
 
         return draw_design(folder, own, tables["batch.csv"])
+
+    def page(found: Mapping[str, Any]) -> Page:
+        from simulator.cli.report_design import design_page
+
+        flags = {"budget": budget, "deadline": deadline, "why-not": why_not, **choice.given()}
+        return design_page(found, loaded, answer, tables, [scenario], flags)
 
     out.emit(
         own,
@@ -75,6 +90,7 @@ def design(
         text=lambda: print_design(title, answer),
         tables=tables,
         draw=draw,
+        page=page,
     )
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from simulator.scenarios.settled import Settled, Trained
     from simulator.studies.discrete.search import Design
 
-__all__ = ["design_keys", "design_tables", "print_design"]
+__all__ = ["design_keys", "design_tables", "print_design", "what_to_buy"]
 
 WORDS = {"rails": "on rails", "star": "on one switch", "fat_tree": "in a fat tree", "leaf_spine": "in a leaf-spine"}
 LEAST_SHARE = 0.01
@@ -186,7 +186,8 @@ def design_tables(answer: DesignAnswer) -> dict[str, list[dict[str, Any]]]:
 
 def print_design(title: str, answer: DesignAnswer) -> None:
     """Print what to buy, then why."""
-    print_lines([title, "", *_what_to_buy(answer), ""])
+    sentence, facts = what_to_buy(answer)
+    print_lines([title, "", sentence, *aligned(facts), ""])
     print_lines(["One step beside it, and what it would gain per dollar", ""])
     print_table(
         [
@@ -221,8 +222,8 @@ def print_design(title: str, answer: DesignAnswer) -> None:
     )
 
 
-def _what_to_buy(answer: DesignAnswer) -> list[str]:
-    """Return the lines for the buyer."""
+def what_to_buy(answer: DesignAnswer) -> tuple[str, list[tuple[str, str]]]:
+    """Say what the buyer needs to know: what to buy, and the facts behind it."""
     chosen, request, sure = answer.chosen, answer.request, answer.chances
     design, usd = chosen.design, float(chosen.cost.usd)
     option = design.option
@@ -232,7 +233,7 @@ def _what_to_buy(answer: DesignAnswer) -> list[str]:
         o = f", {option.oversubscription:g} : 1" if option.topology != "star" else ""
         joined = f", joined by {option.network or 'their own NICs'} {WORDS.get(option.topology, option.topology)}{o}"
         joined += f" of {option.switch} switches" if option.switch and not rent else ""
-    lines = [f"{'Rent' if rent else 'Buy'} {design.nodes} x {option.kind.name}{joined}."]
+    sentence = f"{'Rent' if rent else 'Buy'} {design.nodes} x {option.kind.name}{joined}."
     low, high = answer.cost_interval90
     life = f"over {request.terms.life_s / YEAR_S:.3g} years" if request.terms.kind != "purchase" else "to buy"
     unchecked = unverified_usd(answer)
@@ -274,7 +275,7 @@ def _what_to_buy(answer: DesignAnswer) -> list[str]:
     if answer.why_not is not None:
         facts.append((f"why not {answer.why_not.name}", _why_not_words(answer)))
     facts.append(("compared", _compared_words(answer)))
-    return [*lines, *aligned(facts)]
+    return sentence, facts
 
 
 def _amount(answer: DesignAnswer, value: float) -> str:

@@ -59,6 +59,10 @@ class ScenarioFlags:
     option: str | None = None
     seed: WholeNumber | None = None
 
+    def given(self) -> dict[str, Any]:
+        """Return the flags that were given."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
+
     def load(self, scenario: str, run: dict[str, Any] | None = None, simulate: dict[str, Any] | None = None) -> Scenario:
         """Load a scenario with its option, and `run`, `simulate` and the seed laid over it."""
         from simulator.scenarios import load_scenario

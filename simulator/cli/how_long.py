@@ -18,8 +18,9 @@ from simulator.cli.flags import (
 from simulator.errors import SimulatorError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from simulator.report import Page
     from simulator.scenarios import Case, Scenario
     from simulator.studies.answer import Answer
     from simulator.studies.scaling import ScalingTable
@@ -29,7 +30,10 @@ __all__ = ["explain", "optimum", "plot", "run", "scale"]
 NO_CHOICE, NO_MODEL, NO_OUTPUT, AS_IN_THE_PAPER = ScenarioFlags(), ModelFlags(), OutputFlags(), RoundingFlags()
 
 
-def run(scenario: str, /, *, choice: ScenarioFlags = NO_CHOICE, output: OutputFlags = NO_OUTPUT, figures: bool = False) -> None:
+def run(
+    scenario: str, /, *, choice: ScenarioFlags = NO_CHOICE, output: OutputFlags = NO_OUTPUT, figures: bool = False,
+    report: Path | None = None,
+) -> None:  # fmt: skip
     """How long does this scenario take to converge, with which mini-batch, and what limits it?
 
     Parameters
@@ -38,6 +42,8 @@ def run(scenario: str, /, *, choice: ScenarioFlags = NO_CHOICE, output: OutputFl
         A scenario file, or the name of a shipped one (see: learnersim scenarios).
     figures
         Draw the figures into the folder of --out too.
+    report
+        Write one HTML page to mail and print: answer, figures, prices, assumptions and their sources.
     """
     from simulator.cli.answers import print_run
     from simulator.cli.output import Output, collected_warnings, request_errors
@@ -47,21 +53,28 @@ def run(scenario: str, /, *, choice: ScenarioFlags = NO_CHOICE, output: OutputFl
     with collected_warnings() as caught, request_errors():
         loaded = choice.load(scenario)
         out = Output.prepared(
-            "run", output, title=_title(loaded), seed=loaded.sections.seed, inputs=loaded.tree, figures=figures
+            "run", output, title=_title(loaded), seed=loaded.sections.seed, inputs=loaded.tree, figures=figures, report=report
         )
         with request_errors(loaded.name):
             found = solved(loaded, choice.workload)
         best = min(found, key=lambda row: row.answer.converge_time_s)
         rows = [answer_keys(row) for row in found]
         tables = {"rows.csv": rows}
-        if out.folder is not None:
+        if out.saves:
             tables["batch.csv"] = batch_curve(best.case.model, best.case.limits, best.answer.learners)
+
+    def page(answer: Mapping[str, Any]) -> Page:
+        from simulator.cli.report_pages import run_page
+
+        return run_page(answer, loaded, found, best, tables, [scenario], choice.given())
+
     out.emit(
         {**answer_keys(best), "rows": rows},
         caught,
         scenario=loaded,
         text=lambda: print_run(_title(loaded), best, found),
         tables=tables,
+        page=page,
     )
 
 

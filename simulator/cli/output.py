@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 from simulator.cli.flags import OutputFlags
 from simulator.cli.version import versions
 from simulator.errors import InfeasibleError, SimulatorError, SimulatorWarning
-from simulator.tables import label, plain, write_json, write_table
+from simulator.tables import label, plain, write_json, write_table, write_text
 
 if TYPE_CHECKING:
+    from simulator.report import Page
     from simulator.scenarios import Scenario
     from simulator.tasks import Journal
 
@@ -77,6 +78,8 @@ class Output:
         Whether figures are drawn, an earlier run is replaced, a journal of this one is kept.
     key : str
         Hash of the resolved inputs.
+    report : Path or None
+        Where to write the page of the answer.
     """
 
     command: str
@@ -87,14 +90,16 @@ class Output:
     figures: bool = False
     force: bool = False
     journaled: bool = False
+    report: Path | None = None
     key: str | None = None
     started: float = field(default_factory=time.monotonic)
 
     @classmethod
     def prepared(
-        cls, command: str, flags: OutputFlags, *, title: str, seed: int | None, inputs: Any, figures: bool = False
-    ) -> Output:
-        """Make an output ready before the work begins: a folder in the way is refused now.
+        cls, command: str, flags: OutputFlags, *, title: str, seed: int | None, inputs: Any, figures: bool = False,
+        report: Path | None = None,
+    ) -> Output:  # fmt: skip
+        """Make an output ready before the work begins: a folder or a report in the way is refused now.
 
         Parameters
         ----------
@@ -104,7 +109,12 @@ class Output:
         key = run_key(command, inputs)
         if figures and flags.out is None:
             raise SimulatorError("--figures needs --out DIR")
-        folder = prepared_folder(flags.out, force=flags.force, resume=flags.resume, key=key)
+        if report is None or flags.out is not None or flags.resume:
+            folder = prepared_folder(flags.out, force=flags.force, resume=flags.resume, key=key)
+        else:
+            folder = None
+        if report is not None:
+            refuse_report_in_the_way(report, force=flags.force)
         return cls(
             command=command,
             title=title,
@@ -113,6 +123,7 @@ class Output:
             folder=folder,
             figures=figures,
             force=flags.force,
+            report=report,
             key=key,
         )
 
@@ -128,6 +139,11 @@ class Output:
         self.journaled = True
         return Journal(path, f"{self.key} {'; '.join(f'{name} {version}' for name, version in versions().items())}")
 
+    @property
+    def saves(self) -> bool:
+        """Whether tables are needed: for the folder, or for the figures of the report."""
+        return self.folder is not None or self.report is not None
+
     def emit(
         self,
         own: Mapping[str, Any],
@@ -137,8 +153,9 @@ class Output:
         scenario: Scenario | None = None,
         tables: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
         draw: Callable[[Path], list[Path]] | None = None,
+        page: Callable[[Mapping[str, Any]], Page] | None = None,
     ) -> None:
-        """Write the folder, then print the JSON object or the text, and draw the figures (by `draw`, else from the folder)."""
+        """Write the folder and the report, print the JSON object or the text, and draw the figures of the folder."""
         said = _texts(caught)
         answer = plain(
             {
@@ -151,9 +168,12 @@ class Output:
                 **own,
             }
         )
+        report = self._report_text(answer, page)
         if self.folder is not None:
             resolved = _without_infinity(plain(scenario.resolved())) if scenario is not None else {}
             self._save({**answer, "key": self.key, **resolved}, tables or {})
+        if self.report is not None:
+            write_report(self.report, report)
         if self.as_json:
             sys.stdout.write(json.dumps(answer, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
         else:
@@ -171,6 +191,16 @@ class Output:
             for path in figures:
                 if not self.as_json:
                     sys.stdout.write(f"wrote {path}\n")
+        if self.report is not None and not self.as_json:
+            sys.stdout.write(f"wrote {self.report}\n")
+
+    def _report_text(self, answer: Mapping[str, Any], page: Callable[[Mapping[str, Any]], Page] | None) -> str:
+        """Return the page of the answer before anything is written, so that a fault of it leaves nothing half done."""
+        if self.report is None or page is None:
+            return ""
+        from simulator.report import page_html
+
+        return page_html(page(answer))
 
     def _save(self, answer: Any, tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
         assert self.folder is not None
@@ -250,6 +280,25 @@ def prepared_folder(out: Path | None, *, force: bool, resume: bool, key: str) ->
     except OSError as error:
         raise SimulatorError(f"{out}: cannot be written: {error.strerror or error}") from None
     return out
+
+
+def refuse_report_in_the_way(report: Path, *, force: bool) -> None:
+    """Refuse a report that could not be written, or that would overwrite a file without `force`; SimulatorError says why."""
+    if report.suffix.lower() not in (".html", ".htm"):
+        raise SimulatorError(f"--report {report}: must be a file that ends in .html")
+    if report.is_dir():
+        raise SimulatorError(f"--report {report}: must be a file, got a folder")
+    if report.exists() and not force:
+        raise SimulatorError(f"--report {report}: exists already; give --force to replace it")
+
+
+def write_report(report: Path, text: str) -> None:
+    """Write the page of an answer in one step."""
+    try:
+        report.parent.mkdir(parents=True, exist_ok=True)
+        write_text(report, text)
+    except OSError as error:
+        raise SimulatorError(f"--report {report}: cannot be written: {error.strerror or error}") from None
 
 
 def _must_hold(out: Path, key: str) -> None:

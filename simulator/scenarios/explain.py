@@ -129,7 +129,7 @@ def _given(scenario: Scenario, case: Case) -> Iterator[dict[str, Any]]:
         unit = unit_of(key) if isinstance(value, int | float | str) and not isinstance(value, bool) else None
         if unit is not None and value not in ("best", "all", "auto", "mean", "drawn"):
             value = quantity(key, value)
-        equation = EQUATIONS.get(key)
+        equation = EQUATIONS["life_s"] if path == "cost.utilisation" else EQUATIONS.get(key)
         if key == "accelerators_per_learner" and ".compute." in path:
             equation = "the learner that Gamma holds for"
         if key == "kind" or value in ("mean", "drawn"):
@@ -189,7 +189,10 @@ def _of_the_network(delta: Any, learners: int) -> list[dict[str, Any]]:
         for key in ("bandwidth_bytes_per_s", "latency_s"):
             how = "from [network] and its profiles: a direction of one link"
             rows.append(_derived(f"network.{name} as built, {key}", getattr(link, key), unit_of(key), how))
-    if learners > 1:
+    refused = delta.refusal(learners) if learners > 1 else None
+    if refused is not None:
+        rows.append(_derived(f"Delta at {learners} learners", None, "s", refused, "Delta(P) (Eqn 3)"))
+    elif learners > 1:
         found = delta.time(learners)
         how = f"{found.collective} on {found.topology.name} ({found.result.path})"
         rows.append(_derived(f"Delta at {learners} learners", found.time_s, "s", how, "Delta(P) (Eqn 3)"))

@@ -16,6 +16,7 @@ from simulator.calibration.measurements import ASSUMED_RUN_TO_RUN
 from simulator.errors import ScenarioError
 from simulator.validation.rows import Validation
 from simulator.validation.updates import SHIPPED_TABLES, read_published, validate_updates
+from tests.support import assert_shipped
 
 RCP, STEPS = SHIPPED_TABLES
 
@@ -180,3 +181,7 @@ def test_the_spread_of_runs_that_is_assumed_is_the_median_of_the_reference_point
                 point = (row["benchmark"], row["batch_size"], row["updates_mean"])
                 spreads[point] = float(row["updates_std"]) / float(row["updates_mean"])
     assert pytest.approx(float(np.median(list(spreads.values()))), abs=5e-4) == ASSUMED_RUN_TO_RUN
+
+
+def test_the_errors_that_reports_show_are_these(shipped: Validation) -> None:
+    assert_shipped("updates", shipped)

@@ -114,3 +114,15 @@ def test_the_text_names_every_key_and_numbers_its_sources(scenario: str) -> None
 
 def test_the_json_holds_finite_numbers() -> None:
     assert all(abs(value) < 1e30 for _, value in numbers(command("explain", "resnet50-k80", "--json").answer))
+
+
+def test_learners_that_leave_no_host_for_the_servers_do_not_stop_the_explanation() -> None:
+    found = rows("resnet50-a100-compare", "--option", "HDR, 16 parameter servers")
+    delta = found["Delta at 256 learners"]
+    assert delta["value"] is None
+    assert delta["source"] == "servers must be at most the 0 hosts that 256 learners leave free, got 16"
+
+
+def test_the_utilisation_of_money_is_not_that_of_gamma() -> None:
+    found = rows("h100-64-nodes")
+    assert found["cost.utilisation"]["equation"] == "cost = total*T_C/(life*utilisation)"

@@ -20,7 +20,7 @@ from simulator.validation.gamma import (
     read_measured,
     validate_gamma,
 )  # fmt: skip
-from tests.support import written
+from tests.support import assert_shipped, written
 
 HEADER = (
     "workload,accelerator,precision,train_flop_per_sample,gamma_s_per_sample,local_samples_min,local_samples_max,verified\n"
@@ -184,3 +184,7 @@ def test_the_columns_of_sources_may_be_missing(tmp_path: Path) -> None:
 def test_the_tolerance_is_that_of_guessing() -> None:
     # half the width, in logs, of the published range on either side of its middle: README of the scenario's utilisation
     assert pytest.approx((0.58 / 0.16) ** 0.25 - 1, abs=0.005) == MEDIAN_TOLERANCE
+
+
+def test_the_errors_that_reports_show_are_these(shipped: list[Measured]) -> None:
+    assert_shipped("gamma", validate_gamma(shipped))

@@ -9,7 +9,7 @@ import pytest
 from simulator.errors import FitError
 from simulator.validation.reduce import MEDIAN_TOLERANCES, SHIPPED_TABLES, validate_reduce
 from simulator.validation.rows import Validation
-from tests.support import written
+from tests.support import assert_shipped, written
 
 DEVICE = "source,device,n_gpus,n_nodes,size_bytes,time_us\n"
 
@@ -99,3 +99,7 @@ def test_a_table_without_series_is_refused(tmp_path: Path) -> None:
 
 def test_the_shipped_tables_say_where_each_row_is_from() -> None:
     assert all("source" in path.read_text(encoding="utf-8").splitlines()[0].split(",") for path in SHIPPED_TABLES)
+
+
+def test_the_errors_that_reports_show_are_these(shipped: Validation) -> None:
+    assert_shipped("reduce", shipped)

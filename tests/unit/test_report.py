@@ -1,0 +1,266 @@
+"""The page of `--report`: sound HTML that loads nothing, every price with its source, the same bytes twice, and its errors."""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simulator.report import Code, Facts, Figure, Items, Page, Section, SourceList, Sources, Table, Text, page_html
+from simulator.validation.bill_of_materials import FAT_TREE_BOM, validate_bill_of_materials
+from simulator.validation.published import published_errors
+from tests.support import SCENARIO, SCENARIOS, assert_shipped, changed, command, written
+
+VOID = {"meta", "img", "br", "wbr"}
+HOSTILE = "<script>alert('x')</script> & \"quoted\" \u202egnp.exe\x07"
+
+
+class Reader(HTMLParser):
+    """Reads a page: balance of its elements, its text, what it would load, rows of its tables."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.loads: list[str] = []
+        self.links: list[str] = []
+        self.ids: list[str] = []
+        self.alts: list[str] = []
+        self.words: list[str] = []
+        self.items: dict[str, str] = {}
+        self.rows: list[list[str]] = []
+        self._item = ""
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        assert len(found) == len(attrs)
+        assert not any(name.startswith("on") for name in found)
+        self.loads += [str(found[name]) for name in ("src", "srcset", "data", "poster", "action") if name in found]
+        if tag == "a":
+            self.links.append(str(found["href"]))
+        assert tag not in {"script", "link", "iframe", "object", "embed", "form", "base"}
+        if "id" in found:
+            self.ids.append(str(found["id"]))
+        if tag == "img":
+            self.alts.append(str(found["alt"]))
+        if tag == "li":
+            self._item = str(found.get("id", ""))
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert tag not in VOID
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+        if "li" in self.open and self._item:
+            self.items[self._item] = self.items.get(self._item, "") + data
+        if self.open and self.open[-1] in ("td", "th", "a") and {"td", "th"} & set(self.open):
+            self.rows[-1][-1] += data
+
+    @property
+    def text(self) -> str:
+        return "".join(self.words)
+
+
+def report(tmp_path: Path, *arguments: object) -> tuple[str, Reader]:
+    file = tmp_path / "page.html"
+    found = command(*arguments, "--report", file)
+    assert found.status == 0, found.err
+    assert f"wrote {file}" in found.out
+    text = file.read_text(encoding="utf-8")
+    return text, Reader(text)
+
+
+def assert_self_contained(text: str, page: Reader) -> None:
+    assert page.loads
+    assert all(one.startswith("data:image/png;base64,") for one in page.loads)
+    for one in page.loads:
+        assert base64.b64decode(one.partition(",")[2], validate=True).startswith(b"\x89PNG")
+    assert len(page.alts) == len(page.loads)
+    assert all(len(alt) > 20 for alt in page.alts)
+    style = re.search(r"<style>(.*?)</style>", text, re.DOTALL)
+    assert style is not None
+    assert "url(" not in style[1]
+    assert "@import" not in style[1]
+    assert "default-src 'none'" in text
+    assert len(set(page.ids)) == len(page.ids)
+    assert all(link.startswith("#") and link[1:] in page.ids for link in page.links)
+
+
+DESIGN = changed(
+    (SCENARIOS / "h100-64-nodes.toml").read_text(encoding="utf-8"),
+    ("nodes = { min = 32, max = 64 }", "nodes = { min = 4, max = 6 }"),
+    ("27e6 USD", "2.2e6 USD"),
+)
+
+
+@dataclass(frozen=True)
+class Designed:
+    """A design answered once: its page, and the object that `--json` prints beside it."""
+
+    text: str
+    page: Reader
+    answer: Any
+    scenario: Path
+
+
+@pytest.fixture(scope="module")
+def design(tmp_path_factory: pytest.TempPathFactory) -> Designed:
+    folder = tmp_path_factory.mktemp("design")
+    scenario, file = written(folder, DESIGN), folder / "page.html"
+    found = command("design", scenario, "--json", "--report", file)
+    assert found.status == 0, found.err
+    text = file.read_text(encoding="utf-8")
+    return Designed(text, Reader(text), found.answer, scenario)
+
+
+def test_the_page_of_a_design_is_sound_and_loads_nothing(design: Designed) -> None:
+    assert_self_contained(design.text, design.page)
+    assert len(design.page.loads) == 4  # frontier, mini-batches, spending, importance
+
+
+def test_every_price_of_the_bill_has_its_source_its_date_and_whether_it_was_checked(
+    design: Designed,
+) -> None:
+    page = design.page
+    bill = [row for row in design.answer["bill"] if row["unit_usd"] is not None]
+    assert bill
+    for line in bill:
+        name, dollars = f"{line['part']} {line['id']}", f"{line['usd']:,.0f}"
+        (cells,) = (row for row in page.rows if row and row[0] == name and dollars in row)
+        assert line["date"] in cells
+        assert cells[-2] == ("yes" if line["verified"] else "NO")
+        assert page.items[f"source-{cells[-1].strip('[]')}"] == line["source"]
+
+
+def test_the_page_has_warnings_seed_versions_command_and_the_errors_of_the_laws(design: Designed) -> None:
+    page, answer = design.page, design.answer
+    for warning in answer["warnings"]:
+        assert warning["text"] in page.text
+    for name, version in answer["versions"].items():
+        assert f"{name} {version}" in page.text
+    assert f"learnersim design {design.scenario}" in page.text
+    assert str(answer["seed"]) in page.text
+    interior = next(row for row in published_errors() if (row["kind"], row["group"]) == ("updates", "interior"))
+    assert f"{100 * interior['coverage90']:.0f} %" in page.text
+    assert "electricity_usd_per_kwh" in page.text  # of its cost nobody checked: said beside the power
+    assert '"n_inf_updates": 182.6' in page.text  # the scenario as resolved: of the workload's profile
+
+
+def test_the_same_design_gives_the_same_bytes(design: Designed, tmp_path: Path) -> None:
+    assert report(tmp_path, "design", design.scenario)[0] == design.text
+
+
+def test_the_page_of_a_run_has_its_answer_and_every_number_behind_it(tmp_path: Path) -> None:
+    scenario = written(tmp_path, SCENARIO)
+    text, page = report(tmp_path, "run", scenario, "--seed", "5")
+    assert_self_contained(text, page)
+    answer = command("run", scenario, "--json", "--seed", "5").answer
+    assert f"{answer['batch_samples']:,.0f}" in page.text
+    for row in command("explain", scenario, "--json").answer["rows"]:
+        assert row["key"].replace("workload[0]", "demo") in [cells[0] for cells in page.rows if cells], row["key"]
+    assert "--seed 5" in page.text
+
+
+def test_the_page_of_a_comparison_has_every_option_and_its_prices(tmp_path: Path) -> None:
+    options = '\n[cost]\nkind = "purchase"\n[[option]]\nname = "two"\n[[option]]\nname = "four"\ncluster = { nodes = 4 }\n'
+    network = '[network]\ntopology = "fat_tree"\nswitch = "qm8700"\nhost_link = "ib-hdr"\ncollective = "ring"\n'
+    text = changed(SCENARIO, ('kind = "constant"\ndelta_s = "4 ms"\n', f'kind = "fabric"\n{network}'))
+    html, page = report(tmp_path, "compare", written(tmp_path, text + options))
+    assert_self_contained(html, page)
+    firsts = [row[0] for row in page.rows if row]
+    assert firsts.count("two") >= 2
+    assert firsts.count("four") >= 2
+    assert firsts.count("node dgx-a100-640") == 2  # the bill of each
+    assert all(row[-1].startswith("[") for row in page.rows if row and row[0] == "node dgx-a100-640")
+
+
+def test_hostile_text_of_a_scenario_is_shown_and_not_obeyed(tmp_path: Path) -> None:
+    shown = "<script>alert('x')</script> & <img src=x onerror=alert(1)>"
+    scenario = written(tmp_path, changed(SCENARIO, ('"small"', f'"{shown}"'), ('name = "demo"', f'name = "{shown}"')))
+    text, page = report(tmp_path, "run", scenario)  # the reader refuses scripts and handlers
+    assert "<script" not in text
+    assert shown in page.text
+
+
+def test_every_block_escapes_what_it_holds() -> None:
+    sources = Sources()
+    mark = sources.mark(HOSTILE)
+    page = Page(
+        title=HOSTILE,
+        subtitle=HOSTILE,
+        sections=[
+            Section(HOSTILE, [Text(HOSTILE), Facts([(HOSTILE, HOSTILE), ("", HOSTILE)]), Items([HOSTILE], warn=True)]),
+            Section("b", [Table(caption=HOSTILE, rows=[{HOSTILE: HOSTILE, "source": mark}]), Code(HOSTILE)]),
+            Section("c", [Figure(png=b"\x89PNG", alt=HOSTILE, caption=HOSTILE), SourceList(sources)]),
+            Section("left out", []),
+        ],
+    )
+    text = page_html(page)
+    read = Reader(text)
+    safe = HOSTILE.replace("\u202e", "\ufffd").replace("\x07", "\ufffd")
+    assert read.text.count(safe) == 15  # title twice, subtitle, then one for each place above
+    assert read.alts == [safe]
+    assert "<script" not in text
+    assert "\u202e" not in text
+    assert "left out" not in text
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("page.txt", "must be a file that ends in .html"),
+        ("folder.html", "must be a file, got a folder"),
+        ("there.html", "exists already; give --force to replace it"),
+    ],
+)
+def test_a_report_in_the_way_is_refused_before_the_work(tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / "folder.html").mkdir()
+    written(tmp_path, "mine", "there.html")
+    found = command("run", written(tmp_path, SCENARIO), "--report", tmp_path / name, "--out", tmp_path / "out")
+    assert found.status == 1
+    assert found.lines == [f"--report {tmp_path / name}: {message}"]
+    assert (tmp_path / "there.html").read_text(encoding="utf-8") == "mine"
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_report_that_cannot_be_written_is_an_error_of_the_request(tmp_path: Path) -> None:
+    written(tmp_path, "a file", "there")
+    found = command("run", written(tmp_path, SCENARIO), "--report", tmp_path / "there" / "page.html")
+    assert found.status == 1
+    assert found.out == ""
+    assert len(found.lines) == 1
+    assert "cannot be written" in found.lines[0]
+
+
+def test_force_replaces_a_report_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    scenario = written(tmp_path, SCENARIO)
+    written(tmp_path, "old", "page.html")
+    found = command("run", scenario, "--report", tmp_path / "page.html", "--force", "--json")
+    assert found.status == 0
+    assert found.answer["command"] == "run"  # JSON alone on stdout
+    assert (tmp_path / "page.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    assert {path.name for path in tmp_path.iterdir()} == {"scenario.toml", "page.html"}
+
+
+def test_a_failed_answer_writes_no_report(tmp_path: Path) -> None:
+    scenario = written(tmp_path, changed(SCENARIO, ('"4 ms"', '"-4 ms"')))
+    assert command("run", scenario, "--report", tmp_path / "page.html").status == 1
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_the_published_errors_of_bills_are_those_that_validate_computes() -> None:
+    assert_shipped("bill-of-materials", validate_bill_of_materials(FAT_TREE_BOM))
