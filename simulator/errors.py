@@ -15,6 +15,7 @@ __all__ = [
     "NoEffectWarning",
     "NoUncertaintyWarning",
     "NotInThisVersionError",
+    "PolicyError",
     "PoorFitWarning",
     "ScenarioError",
     "SimulatorError",
@@ -83,6 +84,10 @@ class CollectiveError(SimulatorError):
 
 class DeadlockError(SimulatorError):
     """A schedule that cannot end; the text names who waits for whom."""
+
+
+class PolicyError(SimulatorError):
+    """A policy that cannot be loaded, or that gives jobs learners that they cannot have; the text says which."""
 
 
 class NotInThisVersionError(SimulatorError):

@@ -15,7 +15,7 @@ from simulator.quantities import FloatArray, positive, whole
 from simulator.studies.answer import hard_limits
 from simulator.time_to_converge import TimeToConverge
 
-__all__ = ["IntArray", "Options", "Unit", "model_options", "unit_learners"]
+__all__ = ["Catalogue", "IntArray", "Options", "Unit", "model_options", "unit_learners"]
 
 IntArray = NDArray[np.int64]
 Unit = Literal["learner", "node", "power_of_two"]
@@ -87,6 +87,60 @@ class Options:
             batch_samples=None if self.batch_samples is None else self.batch_samples[kept],
             updates=None if self.updates is None else self.updates[kept],
         )
+
+
+KINDS_APART = 2**32
+"""Above every number of learners: kind * this + P sorts options by kind, then by P."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Catalogue:
+    """The options of several kinds of job, end to end, for work on many jobs at once.
+
+    Parameters
+    ----------
+    tables : tuple of Options
+        Of each kind.
+    code : ndarray of int, shape (n,)
+        kind * 2**32 + P of every option, increasing.
+    learners : ndarray of int, shape (n,)
+        P.
+    converge_time_s : ndarray, shape (n,)
+        T_C, seconds.
+    updates : ndarray, shape (n,)
+        N_Update; 0 where progress is not made in updates.
+    first : ndarray of int, shape (kinds,)
+        Place of each kind's fewest learners.
+    """
+
+    tables: tuple[Options, ...]
+    code: IntArray
+    learners: IntArray
+    converge_time_s: FloatArray
+    updates: FloatArray
+    first: IntArray
+
+    @classmethod
+    def of(cls, tables: Sequence[Options]) -> Catalogue:
+        """Lay the options of each kind end to end."""
+        sizes = np.array([len(one.learners) for one in tables])
+        learners = np.concatenate([one.learners for one in tables])
+        kinds = np.repeat(np.arange(len(tables), dtype=np.int64), sizes)
+        return cls(
+            tables=tuple(tables),
+            code=kinds * KINDS_APART + learners,
+            learners=learners,
+            converge_time_s=np.concatenate([one.converge_time_s for one in tables]),
+            updates=np.concatenate([np.zeros(len(one.learners)) if one.updates is None else one.updates for one in tables]),
+            first=np.cumsum(sizes) - sizes,
+        )
+
+    def place(self, kind: IntArray, learners: IntArray) -> IntArray:
+        """Return where the option of each (kind, P) stands, shape (m,); -1 where there is none."""
+        code = kind * KINDS_APART + learners
+        place = np.searchsorted(self.code, code)
+        there = self.code[np.minimum(place, len(self.code) - 1)] == code
+        return np.where(there, place, -1)
 
 
 def unit_learners(unit: Unit, learners: int, *, learners_per_node: int | None = None) -> IntArray:
