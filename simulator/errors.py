@@ -6,12 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 __all__ = [
+    "CheckpointWarning",
     "CollectiveError",
     "DeadlockError",
     "ExtrapolationWarning",
     "Fault",
     "FitError",
     "InfeasibleError",
+    "InfeasibleWarning",
     "NoEffectWarning",
     "NoUncertaintyWarning",
     "NotInThisVersionError",
@@ -65,6 +67,9 @@ class ScenarioError(SimulatorError):
         self.faults = tuple(faults)
         super().__init__("\n".join(str(fault) for fault in self.faults))
 
+    def __reduce__(self) -> tuple[type[ScenarioError], tuple[tuple[Fault, ...]]]:  # from a worker process whole
+        return type(self), (self.faults,)
+
 
 class FitError(SimulatorError):
     """Measurements that a law cannot be fitted to; the text says which rule they break."""
@@ -83,7 +88,7 @@ class CollectiveError(SimulatorError):
 
 
 class DeadlockError(SimulatorError):
-    """A schedule that cannot end; the text names who waits for whom."""
+    """A schedule or a simulation that cannot go on; the text names who waits for whom."""
 
 
 class PolicyError(SimulatorError):
@@ -98,8 +103,16 @@ class SimulatorWarning(UserWarning):
     """Base of every warning that goes with an answer."""
 
 
+class CheckpointWarning(SimulatorWarning):
+    """Checkpoints are so rare that a failure is likely before the next one."""
+
+
 class ExtrapolationWarning(SimulatorWarning):
     """The answer lies outside the data that its law was fitted to."""
+
+
+class InfeasibleWarning(SimulatorWarning):
+    """Some of the combinations asked for contradict themselves and have no answer."""
 
 
 class NoEffectWarning(SimulatorWarning):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.errors import Fault, ScenarioError
+from simulator.simulation_plots import draw_simulation
 from simulator.tables import label, read_table, time_unit
 from simulator.topology_plots import STYLE, plot_topology, save_figure
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DRAWN", "draw_run", "plot_scaling", "plot_time_to_converge", "plot_topology", "plot_update", "plot_updates_fit"]
 
-DRAWN = ("run", "optimum", "scale", "fit updates")
+DRAWN = ("run", "optimum", "scale", "simulate", "fit updates")
 """Commands whose saved runs have figures."""
 BATCH_COLUMNS = ("batch_samples", "updates", "update_time_s", "reduce_time_s", "converge_time_s")
 CURVE_COLUMNS = ("batch_samples", "updates", "law_updates", "lo90", "hi90", "mean_lo90", "mean_hi90")
@@ -216,6 +217,8 @@ def draw_run(folder: Path, run: dict[str, Any]) -> list[Path]:
             for ax in axes.flat[len(names) :]:
                 ax.set_axis_off()
             written.append(save_figure(figure, folder / "figure_updates.png"))
+        elif run["command"] == "simulate":
+            written += draw_simulation(folder, run)
         elif run["command"] == "scale":
             table = read_table(folder / "scaling.csv", ("learners", "converge_time_s", "efficiency"))
             figure, (above, below) = plt.subplots(2, 1, sharex=True, figsize=(7.2, 6.6), height_ratios=(3, 2))

@@ -17,6 +17,8 @@ from simulator.cli.how_long import explain, optimum, plot, run, scale
 from simulator.cli.later import LATER
 from simulator.cli.network import network
 from simulator.cli.shelves import profiles, scenarios, show
+from simulator.cli.simulate import simulate
+from simulator.cli.sweep import sweep
 from simulator.cli.validate import validate
 from simulator.cli.version import version
 from simulator.errors import NotInThisVersionError, SimulatorError
@@ -41,7 +43,7 @@ app = App(
     help_format="plaintext",  # no markup in the docstrings, and no markdown parser to load
     default_parameter=Parameter(negative=()),
 )
-for command in (run, optimum, scale, explain, plot):
+for command in (run, optimum, scale, simulate, sweep, explain, plot):
     app.command(command, group=HOW_LONG)
 for name, (group, function) in LATER.items():
     app.command(function, name=name, group=GROUPS[group])

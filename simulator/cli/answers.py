@@ -4,122 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from simulator.cli.output import footnotes, print_footnotes, print_lines, print_table
 from simulator.cli.words import BOUND_WORDS, aligned, number, percent, seconds
+from simulator.studies.answer import law_keys
 
 if TYPE_CHECKING:
-    from simulator.scenarios import Case, Scenario
+    from simulator.scenarios import Case
+    from simulator.scenarios.solving import Solved
     from simulator.studies.answer import Answer
     from simulator.studies.scaling import ScalingTable
     from simulator.time_to_converge import TimeToConverge
-    from simulator.uncertainty import Interval
 
 __all__ = [
-    "Solved",
-    "answer_keys",
     "optimum_keys",
     "print_explanation",
     "print_optimum",
     "print_run",
     "print_scaling",
-    "solved",
 ]
 
 MOST_CONTRIBUTIONS = 4
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Solved:
-    """An answer with its case, cost and interval."""
-
-    case: Case
-    answer: Answer
-    interval: Interval | None
-    cost_usd: float | None
-
-
-def solved(scenario: Scenario, workload: str | None) -> list[Solved]:
-    """Answer each (learners, batch_samples) that [run] asks, with interval and cost, and warn as the answers need."""
-    from simulator.scenarios import Case
-    from simulator.scenarios.effects import (
-        converge_interval90,
-        warn_about_keys_without_effect,
-        warn_about_unverified,
-    )
-
-    def case_of(changed: Scenario) -> Case:
-        return Case.of(changed, workload=workload)
-
-    def outcome(changed: Case) -> tuple[Any, ...]:
-        results: list[Any] = []
-        for found in _answers(changed):
-            results += [found.converge_time_s, found.batch_samples, found.learners, found.shares]
-            results.append(changed.cost_usd(found.learners, found.converge_time_s))
-        return (*results, changed.fit)
-
-    case = case_of(scenario)
-    rows = []
-    for found in _answers(case):
-        case.warn_about(found.batch_samples)
-        rows.append(
-            Solved(
-                case=case,
-                answer=found,
-                interval=converge_interval90(scenario, case, case_of, found.batch_samples, found.learners),
-                cost_usd=case.cost_usd(found.learners, found.converge_time_s),
-            )
-        )
-    warn_about_unverified(scenario, case)
-    warn_about_keys_without_effect(scenario, case_of, outcome)
-    return rows
-
-
-def _answers(case: Case) -> list[Answer]:
-    from simulator.studies.answer import answer
-
-    return [
-        answer(
-            case.model,
-            case.limits,
-            learners=case.learners_number(P),
-            batch_samples=M,
-            max_learners=case.learners_at_hand,
-        )
-        for P in case.learners
-        for M in case.batch_samples
-    ]
-
-
-def answer_keys(row: Solved) -> dict[str, Any]:
-    """Return the JSON keys of `run` for one answer."""
-    keys = dataclasses.asdict(row.answer)
-    interval = row.interval
-    cost = row.cost_usd
-    per_second = cost / row.answer.converge_time_s if cost is not None else None
-    one_run = interval.one_run if interval is not None else None
-    keys["converge_time_s_interval90"] = one_run
-    keys["converge_time_s_mean_interval90"] = interval.mean if interval is not None else None
-    keys["cost_usd"] = cost
-    keys["cost_usd_interval90"] = [end * per_second for end in one_run] if one_run and per_second is not None else None
-    keys["interval_contributions"] = dict(interval.contributions) if interval is not None else None
-    keys["nodes"] = row.case.nodes(row.answer.learners)
-    keys["workload"] = row.case.workload
-    return {**keys, **_law_keys(row.case.model)}
-
-
-def _law_keys(model: TimeToConverge) -> dict[str, Any]:
-    law = model.convergence
-    critical = getattr(law, "critical_batch_samples", None)
-    return {
-        "n_inf_updates": getattr(law, "n_inf_updates", None),
-        "alpha_samples": getattr(law, "alpha_samples", None),
-        "critical_batch_samples": critical if critical is not None and np.isfinite(critical) else None,
-    }
 
 
 def optimum_keys(model: TimeToConverge, found: Answer) -> dict[str, Any]:
@@ -127,7 +33,7 @@ def optimum_keys(model: TimeToConverge, found: Answer) -> dict[str, Any]:
     keys = dataclasses.asdict(found)
     for name in ("best_batch_samples", "best_converge_time_s"):
         del keys[name]
-    return {**keys, "rounding": model.rounding, **_law_keys(model)}
+    return {**keys, "rounding": model.rounding, **law_keys(model)}
 
 
 def limited_by(found: Answer, model: TimeToConverge, unit: str, memory_source: str | None = None) -> str:
@@ -237,7 +143,7 @@ def _on_nodes(case: Case, learners: float) -> str:
 
 
 def _law_facts(model: TimeToConverge, unit: str) -> list[tuple[str, str]]:
-    keys = _law_keys(model)
+    keys = law_keys(model)
     if keys["n_inf_updates"] is None:
         return []
     words = f"fewest updates {number(keys['n_inf_updates'])}, fewest samples {keys['alpha_samples']:.4g}"

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from simulator.scenarios import Scenario
     from simulator.time_to_converge import Rounding, TimeToConverge
 
-__all__ = ["ModelFlags", "OutputFlags", "RoundingFlags", "ScenarioFlags", "learners_list", "one_learners"]
+__all__ = ["ModelFlags", "OutputFlags", "RoundingFlags", "ScenarioFlags", "WorkerFlags", "learners_list", "one_learners"]
 
 MOST_LEARNERS = 2**20
+MOST_WORKERS = 1024
 
 
 def _whole(_: type[int], tokens: Sequence[Token]) -> int:
@@ -49,11 +50,13 @@ class ScenarioFlags:
     option: str | None = None
     seed: WholeNumber | None = None
 
-    def load(self, scenario: str, run: dict[str, Any] | None = None) -> Scenario:
-        """Load a scenario with its option, and `run` and the seed laid over it."""
+    def load(self, scenario: str, run: dict[str, Any] | None = None, simulate: dict[str, Any] | None = None) -> Scenario:
+        """Load a scenario with its option, and `run`, `simulate` and the seed laid over it."""
         from simulator.scenarios import load_scenario
 
         overrides: dict[str, Any] = {"run": run} if run else {}
+        if simulate:
+            overrides["simulate"] = simulate
         if self.seed is not None:
             overrides["seed"] = self.seed
         return load_scenario(scenario, option=self.option, overrides=overrides or None)
@@ -80,6 +83,27 @@ class OutputFlags:
     force: bool = False
     resume: bool = False
     json: bool = False
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class WorkerFlags:
+    """Where long work runs.
+
+    Parameters
+    ----------
+    workers
+        Processes of this machine; by default as many as it has processors, where the work lasts longer than a moment. The
+        answer does not depend on it.
+    """
+
+    workers: WholeNumber | None = None
+
+    def number(self) -> int | None:
+        """Return the number of processes; SimulatorError where it makes no sense."""
+        if self.workers is not None and not 1 <= self.workers <= MOST_WORKERS:
+            raise SimulatorError(f"--workers must be from 1 to {MOST_WORKERS}, got {self.workers}")
+        return self.workers
 
 
 @Parameter(name="*")

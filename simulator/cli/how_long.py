@@ -39,8 +39,9 @@ def run(scenario: str, /, *, choice: ScenarioFlags = NO_CHOICE, output: OutputFl
     figures
         Draw the figures into the folder of --out too.
     """
-    from simulator.cli.answers import answer_keys, print_run, solved
+    from simulator.cli.answers import print_run
     from simulator.cli.output import Output, collected_warnings, request_errors
+    from simulator.scenarios.solving import answer_keys, solved
     from simulator.studies.curves import batch_curve
 
     with collected_warnings() as caught, request_errors():
@@ -120,7 +121,7 @@ def optimum(
             out = Output.prepared("optimum", output, title=title, seed=seed, inputs=inputs, figures=figures)
             with request_errors(loaded.name):
                 found = best_of(case)
-            case.warn_about(found.batch_samples)
+            case.warn_about(found.batch_samples, found.learners)
             warn_about_unverified(loaded, case)
             _warn_about_idle_keys(loaded, case_of, lambda changed: _essence(best_of(changed)))
         else:

@@ -34,8 +34,6 @@ def _verb(name: str, does: str) -> Callable[..., None]:
 
 
 LATER: dict[str, tuple[str, Callable[..., None]]] = {
-    "simulate": ("how_long", _verb("simulate", "Simulate stragglers, contention and failures, event by event")),
-    "sweep": ("how_long", _verb("sweep", "Answer for every combination of the values in [sweep]")),
     "design": ("buy", _verb("design", "Find the best cluster within a budget or a deadline")),
     "compare": ("buy", _verb("compare", "Compare options side by side")),
     "bom": ("buy", _verb("bom", "List the bill of materials of a cluster")),

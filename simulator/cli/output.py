@@ -8,7 +8,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import wrap
@@ -21,6 +21,7 @@ from simulator.tables import label, plain, write_json, write_table
 
 if TYPE_CHECKING:
     from simulator.scenarios import Scenario
+    from simulator.tasks import Journal
 
 __all__ = [
     "Output",
@@ -34,10 +35,14 @@ __all__ = [
 ]
 
 WIDTH = 110
+JOURNAL = "journal.jsonl"
 OWN_FILES = (
     *("run.json", "wall_clock.json", "rows.csv", "batch.csv", "scaling.csv", "summary.csv"),
     *("predictions.csv", "points.csv", "curve.csv"),
+    *("replications.csv", "updates.csv", "spans.csv", "sweep.csv", JOURNAL),
     *(
+        "figure_simulation.png",
+        "figure_timeline.png",
         "figure_time_to_converge.png",
         "figure_update.png",
         "figure_scaling.png",
@@ -62,6 +67,10 @@ class Output:
         One JSON object on stdout instead of text.
     folder : Path or None
         Where to write run.json and the tables; nothing is written without it.
+    figures, force, journaled : bool
+        Whether figures are drawn, an earlier run is replaced, a journal of this one is kept.
+    key : str
+        Hash of the resolved inputs.
     """
 
     command: str
@@ -70,6 +79,8 @@ class Output:
     as_json: bool
     folder: Path | None = None
     figures: bool = False
+    force: bool = False
+    journaled: bool = False
     key: str | None = None
     started: float = field(default_factory=time.monotonic)
 
@@ -95,8 +106,21 @@ class Output:
             as_json=flags.json,
             folder=folder,
             figures=figures,
+            force=flags.force,
             key=key,
         )
+
+    def journal(self) -> AbstractContextManager[Journal | None]:
+        """Return the journal of the folder, which keeps the results of a long run as they come; None without a folder."""
+        if self.folder is None:
+            return nullcontext()
+        from simulator.tasks import Journal
+
+        path = self.folder / JOURNAL
+        if self.force:
+            path.unlink(missing_ok=True)
+        self.journaled = True
+        return Journal(path, f"{self.key} {'; '.join(f'{name} {version}' for name, version in versions().items())}")
 
     def emit(
         self,
@@ -147,7 +171,8 @@ class Output:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             for name in OWN_FILES:  # of an earlier run; whatever else lies there is not ours
-                (self.folder / name).unlink(missing_ok=True)
+                if not (self.journaled and name == JOURNAL):
+                    (self.folder / name).unlink(missing_ok=True)
             for name, rows in tables.items():
                 write_table(self.folder / name, [_flat(row) for row in rows])
             elapsed = time.monotonic() - self.started

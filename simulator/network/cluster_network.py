@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from simulator.errors import CollectiveError, TopologyError
 from simulator.network.clusters import ClusterNetwork, topology_of
 from simulator.network.results import NetworkResult
+from simulator.network.routing import IntArray
 from simulator.network.schedules import Schedule
 from simulator.network.topologies import Topology
 from simulator.quantities import ArrayLike, FloatArray, whole
+
+if TYPE_CHECKING:
+    from simulator.network.fabric import Job
 
 __all__ = ["COLLECTIVE_NAMES", "CollectiveTime", "FabricDelta", "PlacedRanks"]
 
@@ -52,7 +56,7 @@ class PlacedRanks:
     seed: int = 0
     hosts: tuple[int, ...] = ()
 
-    def places(self, ranks: int, slots: int, per_node: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    def places(self, ranks: int, slots: int, per_node: int) -> IntArray:
         """Return the slot of each rank; TopologyError where they do not fit."""
         from simulator.network import placement
 
@@ -121,6 +125,8 @@ class FabricDelta:
         Whether a message waits for its receiver.
     message_overhead_s : float
         Software's share of the latency of each message, >= 0.
+    server_slots : tuple of int
+        Where parameter servers sit; on the first free slots by default.
     """
 
     network: ClusterNetwork
@@ -133,6 +139,7 @@ class FabricDelta:
     placement: PlacedRanks = PlacedRanks()
     sends: Literal["eager", "rendezvous"] = "rendezvous"
     message_overhead_s: float = 0.0
+    server_slots: tuple[int, ...] = ()
 
     def reduce_time_s(self, learners: ArrayLike) -> FloatArray:
         """Delta in seconds for `learners` (whole numbers >= 1, any shape); 0 for one.
@@ -156,6 +163,13 @@ class FabricDelta:
     def time(self, learners: int) -> CollectiveTime:
         """Return what the collective takes among `learners`, with its reasons; answers are remembered."""
         return _time(self, learners)
+
+    def traffic(self, learners: int) -> tuple[Job, ...]:
+        """Return what an update of `learners` sends over the network: schedules with hosts; nothing for one learner."""
+        if learners == 1:
+            return ()
+        name = self.time(learners).collective if self.collective == "auto" else self.collective
+        return _jobs(self, name, learners)
 
     def refusal(self, learners: int) -> str | None:
         """Return why there cannot be so many learners (hosts, or what the collective asks for), or None; simulates nothing."""
@@ -197,6 +211,19 @@ class FabricDelta:
             raise CollectiveError(f"collective {name!r} is not in this version; there are {there}")
         return collectives.collective(COLLECTIVE_NAMES[name]).schedule(P, M)
 
+    @property
+    def slots(self) -> int:
+        """Learners that the network holds."""
+        return topology_of(self.network).hosts // self.accelerators_per_learner
+
+    def places(self, learners: int) -> IntArray:
+        """Return the slot of each learner; TopologyError where they do not fit."""
+        if learners > self.slots:
+            name = topology_of(self.network).name
+            raise TopologyError(f"learners must be at most {self.slots}, what the {name} holds, got {learners}")
+        per_node = max(1, self.network.accelerators_per_node // self.accelerators_per_learner)
+        return self.placement.places(learners, self.slots, per_node)
+
     def group(self, learners: int) -> int:
         """Return how many learners the inner groups of "hierarchical" have: those of a node."""
         per_node = self.network.accelerators_per_node // self.accelerators_per_learner
@@ -222,31 +249,34 @@ def _time(delta: FabricDelta, learners: int) -> CollectiveTime:
     return replace(tried[best], tried={name: one.time_s for name, one in tried.items()})
 
 
-def _alone(delta: FabricDelta, topology: Topology, name: str, learners: int) -> CollectiveTime:
-    from simulator.network.fabric import Job, run_jobs
+def _jobs(delta: FabricDelta, name: str, learners: int) -> tuple[Job, ...]:
+    """Return what an update sends: a schedule for the j-th accelerators of all learners, for each j, with their hosts."""
+    from simulator.network.fabric import Job
 
-    each = delta.accelerators_per_learner
-    slots = topology.hosts // each
-    per_node = max(1, delta.network.accelerators_per_node // each)
-    if learners > slots:
-        raise TopologyError(f"learners must be at most {slots}, what the {topology.name} holds, got {learners}")
-    places = delta.placement.places(learners, slots, per_node)
+    places = delta.places(learners)
     if name == "ps":
-        free = np.setdiff1d(np.arange(slots), places)
+        free = np.setdiff1d(np.array(delta.server_slots) if delta.server_slots else np.arange(delta.slots), places)
         if len(free) < delta.servers:
             raise TopologyError(
                 f"servers must be at most the {len(free)} hosts that {learners} learners leave free, got {delta.servers}"
             )
         places = np.concatenate([places, free[: delta.servers]])
+    each = delta.accelerators_per_learner
     schedule = delta.schedule(name, learners)
-    jobs = [Job(schedule=schedule, hosts=places * each + j) for j in range(each)]
+    return tuple(Job(schedule=schedule, hosts=places * each + j) for j in range(each))
+
+
+def _alone(delta: FabricDelta, topology: Topology, name: str, learners: int) -> CollectiveTime:
+    from simulator.network.fabric import run_jobs
+
+    jobs = _jobs(delta, name, learners)
     results = run_jobs(topology, jobs, protocol=delta.sends, message_overhead_s=delta.message_overhead_s)
     last = max(results, key=lambda result: result.end_s)
     return CollectiveTime(
         time_s=last.end_s,
         collective=name,
         tried={name: last.end_s},
-        closed_form_s=_closed_form_s(delta, topology, name, learners, places[:learners] * each, last),
+        closed_form_s=_closed_form_s(delta, topology, name, learners, np.asarray(jobs[0].hosts)[:learners], last),
         result=last,
         topology=topology,
     )
@@ -257,7 +287,7 @@ def _closed_form_s(
     topology: Topology,
     name: str,
     learners: int,
-    hosts: np.ndarray[tuple[int], np.dtype[np.int64]],
+    hosts: IntArray,
     result: NetworkResult,
 ) -> float | None:
     """Return the latency-bandwidth form with the longest path and the slowest link that the collective uses."""

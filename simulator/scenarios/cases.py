@@ -188,12 +188,20 @@ class Case:
                 stacklevel=2,
             )
 
-    def warn_about(self, batch_samples: float) -> None:
-        """Warn where the answer at this mini-batch rests on an extrapolation or an estimate, or leaves hardware idle."""
+    def warn_about(self, batch_samples: float, learners: int = 1) -> None:
+        """Warn where the answer at (M, P) rests on an extrapolation or an estimate, or leaves hardware idle."""
         idle_nics = getattr(self.model.reduce, "idle_nics", None)  # of a network
         idle = idle_nics() if idle_nics is not None else None
         if idle is not None:
             warnings.warn(idle, NoEffectWarning, stacklevel=2)
+        used, per_node = learners * self.accelerators_per_learner, self.accelerators_per_node or 1
+        if idle_nics is not None and used > per_node and used % per_node:
+            warnings.warn(
+                f"{learners} learners do not fill their nodes: {per_node - used % per_node} of the {per_node} accelerators of "
+                "one stand idle, and the others share its NICs and links unevenly",
+                NoEffectWarning,
+                stacklevel=2,
+            )
         if self.fit is not None:
             lowest, highest = self.fit.batch_samples_range
             if not lowest * (1 - 1e-12) <= batch_samples <= highest * (1 + 1e-12):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from simulator.errors import (
     NoEffectWarning,
@@ -41,7 +41,7 @@ LIMIT_KEYS = (
 """Keys that only ever bound the answer (not being the active bound is no reason for a warning), or speak of many runs."""
 
 CaseOf = Callable[[Scenario], Case]
-Outcome = Callable[[Case], tuple[Any, ...]]
+Asked = TypeVar("Asked")
 
 
 def _number(path: str, value: Any) -> Any:
@@ -65,7 +65,12 @@ def _variants(value: Any) -> list[Any]:
     return [2.0 * value, 0.5 * value] if value else [1.0]
 
 
-def keys_without_effect(scenario: Scenario, case_of: CaseOf, outcome: Outcome, untouched: tuple[str, ...] = ()) -> list[str]:
+def keys_without_effect(
+    scenario: Scenario,
+    case_of: Callable[[Scenario], Asked],
+    outcome: Callable[[Asked], tuple[Any, ...]],
+    untouched: tuple[str, ...] = (),
+) -> list[str]:
     """Return the dotted keys that the scenario file gives in the shared sections and that change nothing in the answer.
 
     Parameters
@@ -73,9 +78,9 @@ def keys_without_effect(scenario: Scenario, case_of: CaseOf, outcome: Outcome, u
     scenario : Scenario
         As resolved.
     case_of : callable
-        Scenario to case.
+        Scenario to case, or to whatever a verb asks.
     outcome : callable
-        Case to what is compared: the answer's numbers.
+        That to what is compared: the answer's numbers.
     untouched : tuple of str
         Sections that the verb does not read, and so does not judge.
 
@@ -111,8 +116,8 @@ def _changes(
     scenario: Scenario,
     path: str,
     variant: Any,
-    case_of: CaseOf,
-    outcome: Outcome,
+    case_of: Callable[[Scenario], Asked],
+    outcome: Callable[[Asked], tuple[Any, ...]],
     base: tuple[Any, ...],
 ) -> bool | None:
     """Whether a variant changes the outcome; None where it breaks a rule and so tells nothing."""
@@ -143,7 +148,10 @@ def _by_table(scenario: Scenario, dead: list[str]) -> list[str]:
 
 
 def warn_about_keys_without_effect(
-    scenario: Scenario, case_of: CaseOf, outcome: Outcome, untouched: tuple[str, ...] = ()
+    scenario: Scenario,
+    case_of: Callable[[Scenario], Asked],
+    outcome: Callable[[Asked], tuple[Any, ...]],
+    untouched: tuple[str, ...] = (),
 ) -> None:
     """Warn about each key or table of the scenario file that changed nothing in this answer."""
     with warnings.catch_warnings():

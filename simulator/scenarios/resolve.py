@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,8 @@ class Scenario:
         Profiles of the cluster, where there is one, with `hardware_records`.
     option : str, optional
         Name of the option that was laid over.
+    written, written_records
+        `tree` and `records` before the profiles were laid in: the file, with the option and the flags.
     """
 
     name: str
@@ -73,6 +75,8 @@ class Scenario:
     hardware_records: Mapping[str, Provenance]
     option: str | None = None
     profile_folders: tuple[Path, ...] = ()
+    written: Table = field(default_factory=dict)
+    written_records: Mapping[str, Provenance] = field(default_factory=dict)
 
     def resolved(self) -> dict[str, Any]:
         """Return what the answer was computed from: the scenario with its profiles laid in, and the hardware."""
@@ -92,6 +96,17 @@ class Scenario:
         if faults:
             raise ScenarioError(faults)
         return changed
+
+    def laid_over(self, values: Mapping[str, Any]) -> Scenario:
+        """Return the scenario with values laid over it by dotted key, as an option is; ScenarioError with every fault.
+
+        Names of profiles may change too; a table is merged into the one that is there.
+        """
+        tree = {name: value for name, value in self.written.items() if name not in ("option", "sweep")}
+        for path, value in values.items():
+            tree = _with_value(tree, path, value)
+        scenario = _checked(self.name, self.folder, tree, dict(self.written_records), self.own_keys)
+        return replace(scenario, option=self.option)
 
 
 def load_scenario(name: str, *, option: str | None = None, overrides: Table | None = None) -> Scenario:
@@ -142,7 +157,7 @@ def load_scenario(name: str, *, option: str | None = None, overrides: Table | No
             scenario = None if faults else _checked(file, path.parent, tree, records, own_keys)
     if faults or scenario is None:
         raise _gathered(faults)
-    return replace(scenario, option=option)
+    return replace(scenario, option=option, written=tree, written_records=records)
 
 
 def _gathered(faults: list[Fault]) -> ScenarioError:
@@ -255,21 +270,24 @@ def _sweep_faults(file: str, folder: Path, tree: Table, records: dict[str, Prove
             except ScenarioError as error:
                 new = [fault for fault in error.faults if (fault.key, fault.rule) not in already]
                 faults += [Fault(file, f"sweep.{key}", fault.rule) for fault in new]
-            except (KeyError, IndexError, TypeError):
+            except IndexError:
                 faults.append(Fault(file, f"sweep.{key}", "leads nowhere in this file"))
     return faults
 
 
 def _with_value(tree: Any, path: str, value: Any) -> Any:
-    """Return a copy of a nested table with the value at a dotted key replaced."""
+    """Return a copy of a nested table with the value at a dotted key replaced; a table is merged into the one there."""
     parts: list[Any] = [name or int(index) for name, index in PATH_PART.findall(path)]
 
     def changed(item: Any, at: int) -> Any:
+        inside: Any = item
         if at == len(parts):
-            return value
+            return merge(item, value) if isinstance(item, dict) and isinstance(value, dict) else value
         part = parts[at]
+        if not isinstance(item, list if isinstance(part, int) else dict) or (isinstance(part, int) and part >= len(item)):
+            raise IndexError(path)
         if isinstance(part, int):
-            return [changed(inner, at + 1) if i == part else inner for i, inner in enumerate(item)]
-        return {**item, part: changed(item.get(part, {}), at + 1)}
+            return [changed(inner, at + 1) if i == part else inner for i, inner in enumerate(inside)]
+        return {**inside, part: changed(inside.get(part, {}), at + 1)}
 
     return changed(tree, 0)

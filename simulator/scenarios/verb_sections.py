@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from simulator.messages import shown
 from simulator.quantities import non_negative, positive, whole
 from simulator.scenarios.checks import Best, at_least_one, check, whole_from_zero
 from simulator.scenarios.cluster_sections import Topology
@@ -73,6 +74,14 @@ class NoiseSection:
         check(self, relative_sd=non_negative)
         if self.kind in ("lognormal", "gamma") and self.relative_sd is None:
             raise ValueError(f"relative_sd must be given for kind = {self.kind!r}")
+        if self.kind == "exponential" and self.relative_sd is not None and self.relative_sd > 1:
+            raise ValueError(f"relative_sd must be <= 1 for kind = 'exponential', got {self.relative_sd:g}")
+        if self.kind == "none" and self.relative_sd:
+            raise ValueError(f"relative_sd must not be given for kind = 'none', got {self.relative_sd:g}")
+        named = [slow.learner for slow in self.slow_learners]
+        if len(set(named)) < len(named):
+            again = next(learner for learner in named if named.count(learner) > 1)
+            raise ValueError(f"slow_learners must name each learner once, got {again} again")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,11 +135,21 @@ class SimulateSection:
     mode: Literal["cohorts", "every_learner"] = "cohorts"
     replications: int | Replications = 1
     updates: Literal["mean", "drawn"] = "mean"
+    barrier: bool = True
+    server: Literal["fixed", "exponential"] | None = None
+    learners_per_unit: int = 1
     noise: NoiseSection | None = None
     failures: FailuresSection | None = None
 
     def __post_init__(self) -> None:
-        check(self, batch_samples=positive, learners=whole)
+        check(self, batch_samples=positive, learners=whole, learners_per_unit=whole)
+        for name, given in (
+            ("barrier", not self.barrier),
+            ("server", self.server is not None),
+            ("learners_per_unit", self.learners_per_unit > 1),
+        ):
+            if given and self.mode != "every_learner":
+                raise ValueError(f"{name} = {shown(getattr(self, name))} needs mode = 'every_learner'")
         if isinstance(self.replications, int):
             whole("replications", self.replications)
 
@@ -245,6 +264,7 @@ class JobSection:
     arrival_s: float = 0.0
     weight: float = 1.0
     deadline_s: float | None = None
+    learners: int | None = None
     learners_min: int = 1
     learners_max: int | None = None
     batch_samples: float | Best = "best"
@@ -252,6 +272,7 @@ class JobSection:
     def __post_init__(self) -> None:
         check(
             self,
+            learners=whole,
             arrival_s=non_negative,
             weight=positive,
             deadline_s=positive,
@@ -261,3 +282,5 @@ class JobSection:
         )
         if self.learners_max is not None and self.learners_max < self.learners_min:
             raise ValueError(f"learners_max must be >= learners_min = {self.learners_min}, got {self.learners_max}")
+        if self.learners is not None and (self.learners_min != 1 or self.learners_max is not None):
+            raise ValueError(f"learners = {self.learners} must not be given beside learners_min or learners_max")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from simulator.optimum import (
 )
 from simulator.time_to_converge import Shares, TimeToConverge
 
-__all__ = ["Answer", "answer", "hard_limits"]
+__all__ = ["Answer", "answer", "hard_limits", "law_keys"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,3 +214,14 @@ def _bottleneck(model: TimeToConverge, shares: Shares, M: float, P: float) -> st
     if largest == "compute" and M / model.input_samples_per_s > computing_s:
         return "input"
     return largest
+
+
+def law_keys(model: TimeToConverge) -> dict[str, Any]:
+    """Return the paper's two parameters and the critical batch size of the updates law; None where it has no such thing."""
+    law = model.convergence
+    critical = getattr(law, "critical_batch_samples", None)
+    return {
+        "n_inf_updates": getattr(law, "n_inf_updates", None),
+        "alpha_samples": getattr(law, "alpha_samples", None),
+        "critical_batch_samples": critical if critical is not None and np.isfinite(critical) else None,
+    }

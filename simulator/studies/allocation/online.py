@@ -34,7 +34,8 @@ class Rules:
     learners : int
         G, >= 1.
     restart_s : float
-        Seconds that a job stands still, holding its new learners, when their number changes or it runs again. Not at its first start.
+        Seconds that a job stands still, holding its new learners, when their number changes or it runs again; its first start
+        costs nothing.
     interval_s : float, optional
         Learners are given out anew at every multiple of this too; None: at arrivals and departures only.
     checkpoint_every_s : float, optional

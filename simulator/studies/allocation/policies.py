@@ -16,8 +16,9 @@ __all__ = ["EqualShare", "FirstComeFirstServed", "ShortestRemainingTime"]
 
 @dataclass(frozen=True, slots=True)
 class FirstComeFirstServed:
-    """In order of arrival, each job gets the learners that it asks for and keeps them to its end; the first that must wait
-    holds up those behind it.
+    """In order of arrival, each job gets the learners that it asks for, and keeps them to its end.
+
+    The first that must wait holds up those behind it.
     """
 
     mini_batch: ClassVar[MiniBatch] = "own"
@@ -59,8 +60,9 @@ class ShortestRemainingTime:
 
 @dataclass(frozen=True, slots=True)
 class EqualShare:
-    """All jobs get the same, as far as their options allow; what some leave goes to the others. With more jobs than learners
-    the first to arrive run.
+    """All jobs get the same, as far as their options allow; what some leave goes to the others.
+
+    Where not even the fewest learners of every job are there, the first to arrive run.
     """
 
     mini_batch: ClassVar[MiniBatch] = "own"

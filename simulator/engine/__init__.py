@@ -1,0 +1,1 @@
+"""One run of a training job as SimPy processes: stragglers, failures, contention, overlap; what closed forms leave out."""

@@ -1,0 +1,347 @@
+"""From a scenario to the jobs that are simulated: one of [simulate], or several of [[job]] on one cluster."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from simulator.checkpointing import Checkpointing, TimeWithFailures
+from simulator.engine.job import Failures, Hiccups, Noise, TrainingJob
+from simulator.errors import CheckpointWarning, Fault, InfeasibleError, NoUncertaintyWarning, ScenarioError
+from simulator.network.cluster_network import FabricDelta, PlacedRanks
+from simulator.scenarios.cases import Case
+from simulator.scenarios.resolve import Scenario
+from simulator.scenarios.verb_sections import FailuresSection, JobSection, Replications, SimulateSection
+from simulator.studies.answer import Answer, answer
+from simulator.studies.replications import Plan
+from simulator.studies.simulation import SharedNetwork, Simulation
+
+__all__ = ["CheckpointAdvice", "SimulatedJob", "SimulatedScenario", "simulated_scenario"]
+
+MOST_FAILURES = 1e6
+"""Expected failures of one run beyond which nothing is simulated."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointAdvice:
+    """How often a job saves its state, how often it should, and what that is expected to take.
+
+    Parameters
+    ----------
+    every_s : float or None
+        Seconds of work between checkpoints, a whole number of updates; None: none are made.
+    best_every_s, young_every_s, daly_every_s : float
+        The best interval, and the published estimates of it.
+    between_failures_s : float
+        Theta: mean time between failures of the job.
+    expected : TimeWithFailures
+        Closed form with failures, at `every_s`, repair and spare nodes left out.
+    expected_at_best_s : float
+        Its total at the best interval.
+    """
+
+    every_s: float | None
+    best_every_s: float
+    young_every_s: float
+    daly_every_s: float
+    between_failures_s: float
+    expected: TimeWithFailures
+    expected_at_best_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatedJob:
+    """A job with the case and the closed-form answer behind it."""
+
+    job: TrainingJob
+    case: Case
+    answer: Answer
+    checkpoints: CheckpointAdvice | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatedScenario:
+    """What `simulate` runs, and what it is compared with."""
+
+    simulation: Simulation
+    jobs: tuple[SimulatedJob, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Request:
+    """One job as the file asks for it."""
+
+    name: str
+    key: str
+    workload: str | None
+    learners: int | Literal["best", "all"]
+    batch_samples: float | Literal["best"]
+    start_s: float = 0.0
+
+
+def simulated_scenario(scenario: Scenario, *, workload: str | None = None) -> SimulatedScenario:
+    """Return the jobs of a scenario, ready to be simulated.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        As resolved.
+    workload : str, optional
+        Which workload, where the file has several and no [[job]].
+
+    Raises
+    ------
+    ScenarioError
+        If keys are missing or contradict each other.
+    InfeasibleError
+        If the request contradicts the bounds of a law.
+    """
+    section = scenario.sections.simulate or SimulateSection()
+    requests = _requests(scenario, section, workload)
+    whole = scenario.sections.run.whole_samples is not False
+    solved: list[tuple[_Request, Case, Answer]] = []
+    for request in requests:
+        case = Case.of(scenario, workload=request.workload, rounding="whole" if whole else "exact")
+        found = answer(
+            case.model,
+            case.limits,
+            learners=case.learners_number(request.learners),
+            batch_samples=request.batch_samples,
+            max_learners=case.learners_at_hand,
+        )
+        case.warn_about(found.batch_samples, found.learners)
+        solved.append((request, case, found))
+    _check_room(scenario, solved)
+    deltas = _placed([(case.model.reduce, found.learners) for _, case, found in solved], keep=len(solved) == 1)
+    shares_network = len(solved) > 1 or not section.barrier
+    jobs: list[SimulatedJob] = []
+    first = 0
+    for (request, case, found), delta in zip(solved, deltas, strict=True):
+        placed = replace(case, model=replace(case.model, reduce=delta))
+        traffic: Any = ()
+        if isinstance(delta, FabricDelta) and shares_network and found.learners > 1:
+            traffic = delta.traffic(found.learners)
+        failures, advice = _failures(scenario, section.failures, placed, found, request)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", CheckpointWarning)  # said with Daly's advice by _failures
+            job = TrainingJob(
+                name=request.name,
+                model=placed.model,
+                batch_samples=found.batch_samples,
+                learners=found.learners,
+                whole_samples=whole,
+                mode=section.mode,
+                run_to_run_relative=_run_to_run(scenario, section, case),
+                noise=_noise(section, first, found.learners),
+                failures=failures,
+                traffic=traffic,
+                barrier=section.barrier,
+                server=section.server,
+                learners_per_unit=section.learners_per_unit,
+                start_s=request.start_s,
+            )
+        jobs.append(SimulatedJob(job=job, case=placed, answer=found, checkpoints=advice))
+        first += found.learners
+    networks = [delta for delta in deltas if isinstance(delta, FabricDelta)]
+    network = None
+    if networks:
+        one = networks[0]
+        network = SharedNetwork(network=one.network, sends=one.sends, message_overhead_s=one.message_overhead_s)
+    simulation = Simulation(
+        jobs=tuple(one.job for one in jobs), network=network, seed=scenario.sections.seed, plan=_plan(section)
+    )
+    if simulation.is_random and simulation.plan.most == 1:
+        warnings.warn(
+            "a single replication says nothing about how runs differ: give simulate.replications, or --replications",
+            NoUncertaintyWarning,
+            stacklevel=2,
+        )
+    return SimulatedScenario(simulation=simulation, jobs=tuple(jobs))
+
+
+def _requests(scenario: Scenario, section: SimulateSection, workload: str | None) -> list[_Request]:
+    listed = scenario.sections.job
+    if not listed:
+        known = [one.name for one in scenario.sections.workload]
+        name = workload or (known[0] if len(known) == 1 else None)
+        return [
+            _Request(
+                name=name or "job",
+                key="simulate",
+                workload=name,
+                learners=section.learners,
+                batch_samples=section.batch_samples,
+            )
+        ]
+    faults = []
+    if workload is not None:
+        faults.append(Fault(scenario.name, "job", "says which workloads run: give no --workload"))
+    given = scenario.tree.get("simulate") or {}
+    faults += [
+        Fault(scenario.name, f"simulate.{key}", "must not be given beside [[job]], each of which has its own")
+        for key in ("batch_samples", "learners")
+        if key in given
+    ]
+    for i, job in enumerate(listed):
+        if _learners_of(job) is None:
+            faults.append(Fault(scenario.name, f"job[{i}].learners", "is missing: say how many learners it has"))
+    if faults:
+        raise ScenarioError(faults)
+    return [
+        _Request(
+            name=job.name,
+            key=f"job[{i}]",
+            workload=job.workload,
+            learners=_learners_of(job) or 1,
+            batch_samples=job.batch_samples,
+            start_s=job.arrival_s,
+        )
+        for i, job in enumerate(listed)
+    ]
+
+
+def _learners_of(job: JobSection) -> int | None:
+    """Return the learners of a job; None where it says a range, as for an allocation."""
+    if job.learners is not None:
+        return job.learners
+    return job.learners_min if job.learners_min == job.learners_max else None
+
+
+def _check_room(scenario: Scenario, solved: list[tuple[_Request, Case, Answer]]) -> None:
+    at_hand = solved[0][1].learners_at_hand
+    wanted = sum(found.learners for _, _, found in solved)
+    if wanted > at_hand:
+        where = "job" if len(solved) > 1 else solved[0][0].key
+        rule = f"must have at most the {at_hand} learners of the cluster together, got {wanted}"
+        raise ScenarioError([Fault(scenario.name, where, rule)])
+
+
+def _placed(deltas: list[tuple[Any, int]], *, keep: bool) -> list[Any]:
+    """Return Delta of each job where it sits: side by side in the order of the file, as [network] places all their learners."""
+    networks = [delta for delta, _ in deltas if isinstance(delta, FabricDelta)]
+    if keep or not networks:
+        return [delta for delta, _ in deltas]
+    places = networks[0].places(sum(learners for _, learners in deltas))
+    free = np.setdiff1d(np.arange(networks[0].slots), places)
+    found = []
+    first = servers = 0
+    for delta, learners in deltas:
+        own = PlacedRanks(kind="listed", hosts=tuple(places[first : first + learners].tolist()))
+        serving = tuple(free[servers : servers + delta.servers].tolist()) if delta.collective == "ps" else ()
+        found.append(replace(delta, placement=own, server_slots=serving))
+        first += learners
+        servers += len(serving)
+    return found
+
+
+def _noise(section: SimulateSection, first: int, learners: int) -> Noise | None:
+    """Return the noise of a job whose learners have the numbers from `first` on among those of all jobs."""
+    noise = section.noise
+    if noise is None:
+        return None
+    hiccups = noise.hiccups
+    return Noise(
+        kind=noise.kind,
+        relative_sd=noise.relative_sd,
+        slow_learners={
+            slow.learner - first: slow.factor for slow in noise.slow_learners if first <= slow.learner < first + learners
+        },
+        hiccups=None
+        if hiccups is None
+        else Hiccups(per_learner_hour=hiccups.per_learner_hour, duration_s=hiccups.duration_s, tail=hiccups.tail),
+    )
+
+
+def _run_to_run(scenario: Scenario, section: SimulateSection, case: Case) -> float:
+    if section.updates == "mean":
+        return 0.0
+    spread = case.fit.run_to_run_relative if case.fit is not None else 0.0
+    if not spread:
+        rule = (
+            f"'drawn' needs to know how runs scatter: workload[{case.workload_index}].convergence.fit.run_to_run_relative "
+            "is missing or 0"
+        )
+        raise ScenarioError([Fault(scenario.name, "simulate.updates", rule)])
+    return spread
+
+
+def _failures(
+    scenario: Scenario, section: FailuresSection | None, case: Case, found: Answer, request: _Request
+) -> tuple[Failures | None, CheckpointAdvice | None]:
+    """Return what fails, and the advice on checkpoints; warn where checkpoints can hardly help."""
+    if section is None:
+        return None, None
+    nodes = case.nodes(found.learners) or found.learners * case.accelerators_per_learner
+    theory = Checkpointing.of_nodes(
+        node_mtbf_s=section.node_mtbf_s, nodes=nodes, checkpoint_s=section.checkpoint_s, restart_s=section.restart_s
+    )
+    update_s, work_s = found.update_time_s, found.converge_time_s
+    every_updates: int | None = None
+    every_s: float | None = None
+    if section.checkpoint_every_updates is not None:
+        every_updates = int(section.checkpoint_every_updates)
+        interval_s: float | None = every_updates * update_s
+    elif section.checkpoint_every_s is None:
+        interval_s = None
+    else:
+        every_s = theory.best_interval_s if section.checkpoint_every_s == "best" else float(section.checkpoint_every_s)
+        if not every_s:  # checkpoints cost nothing: after each update
+            every_s, every_updates = None, 1
+        interval_s = max(np.ceil((every_s or 0.0) / update_s * (1.0 - 1e-9)), 1.0) * update_s
+    concern = theory.concern(interval_s)
+    if concern is not None:
+        warnings.warn(f"{request.name}: {concern}", CheckpointWarning, stacklevel=3)
+    try:
+        expected = _expected(theory, work_s, interval_s)
+        if float(expected.failures) > MOST_FAILURES:
+            raise InfeasibleError(f"a run would fail {float(expected.failures):.3g} times")
+    except InfeasibleError as error:
+        best = theory.best_interval_s
+        rule = f"{error}; save more often ({best:.3g} s is best), or give nodes that fail less often"
+        raise ScenarioError([Fault(scenario.name, "simulate.failures", rule)]) from None
+    advice = CheckpointAdvice(
+        every_s=interval_s,
+        best_every_s=theory.best_interval_s,
+        young_every_s=theory.young_interval_s,
+        daly_every_s=theory.daly_interval_s,
+        between_failures_s=theory.mtbf_s,
+        expected=expected,
+        expected_at_best_s=float(_expected(theory, work_s, max(theory.best_interval_s, update_s)).total_s),
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CheckpointWarning)  # said above, with Daly's advice
+        failures = Failures(
+            node_mtbf_s=section.node_mtbf_s,
+            nodes=nodes,
+            checkpoint_every_s=every_s,
+            checkpoint_every_updates=every_updates,
+            checkpoint_s=section.checkpoint_s,
+            restart_s=section.restart_s,
+            spare_nodes=section.spare_nodes,
+            repair_s=section.repair_s,
+        )
+    return failures, advice
+
+
+def _expected(theory: Checkpointing, work_s: float, interval_s: float | None) -> TimeWithFailures:
+    """Return the expected time of a run: whole segments, and what is left after the last checkpoint."""
+    segments = 0.0 if interval_s is None else float(np.floor(work_s / interval_s * (1.0 + 1e-9)))
+    saved_s = segments * (interval_s or 0.0)
+    parts = []
+    if segments:
+        parts.append(theory.time(saved_s, interval_s or 0.0))
+    if work_s > saved_s * (1.0 + 1e-9):
+        rest_s = work_s - saved_s
+        parts.append(replace(theory, checkpoint_s=0.0).time(rest_s, rest_s))
+    totals = {field.name: sum(getattr(part, field.name) for part in parts) for field in fields(TimeWithFailures)}
+    return TimeWithFailures(**totals)
+
+
+def _plan(section: SimulateSection) -> Plan:
+    asked = section.replications
+    if isinstance(asked, Replications):
+        return Plan(fewest=asked.min, most=asked.max, stop_relative_halfwidth=asked.stop_relative_halfwidth)
+    return Plan(fewest=asked, most=asked)
