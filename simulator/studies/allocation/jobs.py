@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simulator.quantities import FloatArray, non_negative, positive, whole
 from simulator.studies.allocation.options import Catalogue, IntArray, Options
 
 __all__ = ["ActiveJobs", "Job", "MiniBatch", "Policy"]
 
-MiniBatch = Literal["best", "own"]
-"""Whether a policy's jobs take the best mini-batch for the learners that they get, or keep their own (where they have one)."""
+MiniBatch = Literal["best", "own", "held"]
+"""Which mini-batch the jobs of a policy take. best: the best one for the learners that they get. own: the one that their
+owners ask for; the best one where they do not. held: that too, but where they do not ask, the best one for the learners that
+they ask for, whatever they get."""
 
 HALF_EFFICIENT = 0.5
 """A job that asks for no number of learners gets as many as are still used at least half as well as its fewest are."""
@@ -33,7 +36,9 @@ class Job:
     best : Options
         T_C(P) at the best mini-batch for each P.
     own : Options, optional
-        T_C(P) at the job's own mini-batch, held; None: it has none, and takes the best one.
+        T_C(P) at the mini-batch that its owner asks for; None: any.
+    held : Options, optional
+        T_C(P) at the mini-batch that is best for the learners asked for; None: `own`, or where there is none `best`.
     work : float
         Factor on every T_C: jobs alike but for their size share their options. > 0; not 1 only for work without updates.
     requested_learners : int, optional
@@ -52,6 +57,7 @@ class Job:
     arrival_s: float
     best: Options
     own: Options | None = None
+    held: Options | None = None
     work: float = 1.0
     requested_learners: int | None = None
     weight: float = 1.0
@@ -72,7 +78,8 @@ class Job:
 
     def options(self, mini_batch: MiniBatch) -> Options:
         """Return T_C(P) as a policy uses it, for `work` = 1."""
-        return self.own if mini_batch == "own" and self.own is not None else self.best
+        chosen = {"best": None, "own": self.own, "held": self.own or self.held}[mini_batch]
+        return self.best if chosen is None else chosen
 
     def request(self, options: Options) -> int:
         """Return the learners asked for: of those in `options` the largest not above what its owner says, or the fewest."""
@@ -82,15 +89,18 @@ class Job:
         possible = options.learners[options.learners <= self.requested_learners]
         return int(possible[-1] if len(possible) else options.learners[0])
 
-    @property
-    def fastest_s(self) -> float:
-        """Seconds of the job alone, at the best of all its options."""
-        return self.work * min(one.fastest_s for one in (self.best, self.own) if one is not None)
+    def fastest_s(self, learners: int) -> float:
+        """Return the seconds of the job alone on at most `learners`, at the best of all its options; infinity: not possible."""
+        return self.work * min(float(one.converge_time_s[fits].min(initial=np.inf)) for one, fits in self._within(learners))
 
-    @property
-    def least_learner_s(self) -> float:
-        """Least learner-seconds that it can take."""
-        return self.work * min(one.least_learner_s for one in (self.best, self.own) if one is not None)
+    def least_learner_s(self, learners: int) -> float:
+        """Return the least learner-seconds that it can take on at most `learners`; infinity: not possible."""
+        return self.work * min(
+            float((one.learners * one.converge_time_s)[fits].min(initial=np.inf)) for one, fits in self._within(learners)
+        )
+
+    def _within(self, learners: int) -> list[tuple[Options, NDArray[np.bool_]]]:
+        return [(one, one.learners <= learners) for one in (self.best, self.own, self.held) if one is not None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -129,7 +139,7 @@ class ActiveJobs:
 
     def learners(self, job: int) -> IntArray:
         """Return the numbers of learners that job number `job` may have."""
-        return self.catalogue.tables[self.kind[job]].learners
+        return self.catalogue.tables[int(self.kind[job])].learners
 
     def remaining_s(self, job: int) -> FloatArray:
         """Return the seconds that are left of job number `job` at each of its numbers of learners, restart not counted."""
@@ -158,7 +168,7 @@ class ActiveJobs:
 class Policy(Protocol):
     """Who gets how many learners. A function will do: it then takes the best mini-batch.
 
-    An attribute `mini_batch` = "own" keeps the jobs' own mini-batches instead.
+    An attribute `mini_batch` says otherwise.
     """
 
     def __call__(self, jobs: ActiveJobs, learners: int, /) -> Sequence[int] | IntArray:

@@ -110,9 +110,9 @@ class MarginalGain:
 
 @dataclass(frozen=True, slots=True)
 class MarginalGainFixedBatch(MarginalGain):
-    """`MarginalGain` with each job's own mini-batch held."""
+    """`MarginalGain` with one mini-batch for each job, held."""
 
-    mini_batch: ClassVar[MiniBatch] = "own"
+    mini_batch: ClassVar[MiniBatch] = "held"
 
 
 def _who_runs(jobs: ActiveJobs, learners: int) -> IntArray:

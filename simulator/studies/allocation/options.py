@@ -67,11 +67,6 @@ class Options:
         """Shortest T_C, seconds: that of the job alone."""
         return float(self.converge_time_s.min())
 
-    @property
-    def least_learner_s(self) -> float:
-        """Least learner-seconds, P * T_C(P)."""
-        return float((self.learners * self.converge_time_s).min())
-
     def among(self, learners: Iterable[int], *, deadline_s: float | None = None) -> Options | None:
         """Return the options that are among `learners` and take `deadline_s` seconds at most; None where there is none."""
         kept = np.isin(self.learners, np.fromiter(learners, dtype=np.int64))
