@@ -19,6 +19,7 @@ __all__ = [
     "NotInThisVersionError",
     "PolicyError",
     "PoorFitWarning",
+    "RepairWarning",
     "ScenarioError",
     "SimulatorError",
     "SimulatorWarning",
@@ -125,6 +126,10 @@ class NoUncertaintyWarning(SimulatorWarning):
 
 class PoorFitWarning(SimulatorWarning):
     """No law describes the measurements well, or another one does so better: the text says which and by how much."""
+
+
+class RepairWarning(SimulatorWarning):
+    """Part of a file could not be taken as it stands: the text says what was left out or changed instead."""
 
 
 class SlowdownWarning(SimulatorWarning):

@@ -30,7 +30,7 @@ class ScenarioFile:
     """A whole scenario file. `option` stays as tables: each is laid over the file and checked as part of it."""
 
     schema: Literal[1]
-    workload: tuple[WorkloadSection, ...]
+    workload: tuple[WorkloadSection, ...] = ()
     title: str = ""
     seed: int = 0
     profiles: tuple[str, ...] = ()
@@ -53,5 +53,6 @@ class ScenarioFile:
 
     def __post_init__(self) -> None:
         whole("seed", self.seed, lowest=0)
-        if not self.workload:
+        of_a_trace = self.allocate is not None and self.allocate.trace is not None  # whose jobs may be without laws
+        if not self.workload and not of_a_trace:
             raise ValueError("workload must be given at least once, as [[workload]]")

@@ -12,6 +12,7 @@ from simulator.loading import CONVERTER, Table, structure_kind
 from simulator.messages import TableFaults, shown
 from simulator.quantities import fraction, positive, whole
 from simulator.scenarios.checks import check
+from simulator.scenarios.cluster_sections import MeasuredReduce
 from simulator.theory import NoiseFloorLaw
 from simulator.time_to_converge import ComputeModel, ConvergenceLaw
 from simulator.uncertainty import FitRecord
@@ -283,6 +284,7 @@ class WorkloadSection:
     convergence: ConvergenceSection
     compute: ComputeTable
     name: str
+    reduce: MeasuredReduce | None = None
     schema: Literal[1] = 1
     use: str | None = None
     title: str | None = None
@@ -294,6 +296,7 @@ class WorkloadSection:
     train_flop_per_sample: float | None = None
     input_samples_per_s: float | None = None
     tuning_factor: float = 1.0
+    borrowed: str | None = None
     source: str | None = None
     date: str | None = None
     verified: bool | None = None

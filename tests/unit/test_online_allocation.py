@@ -15,7 +15,7 @@ from simulator.studies.allocation.marginal_gain import MarginalGain, MarginalGai
 from simulator.studies.allocation.online import Rules, schedule
 from simulator.studies.allocation.options import Options
 from simulator.studies.allocation.policies import EqualShare, FirstComeFirstServed, ShortestRemainingTime
-from simulator.studies.allocation.summary import in_use, job_rows, part_rows, summary
+from simulator.studies.allocation.summary import in_use, job_rows, part_columns, summary
 
 
 def options(
@@ -295,13 +295,12 @@ def test_rows_of_jobs_and_parts_by_hand() -> None:
     assert a["mean_learners"] == pytest.approx((2 * 10 + 40 + 2 * 34.4) / 84.4)
     assert (b["start_s"], b["end_s"], b["completion_s"]) == (10.0, 50.0, 40.0)
     assert b["slowdown"] == pytest.approx(40 / 30)
-    parts = part_rows([A, B], found)
-    assert [(row["job"], row["from_s"], row["to_s"], row["learners"]) for row in parts] == [
-        ("a", 0.0, 10.0, 2),
-        ("b", 10.0, 50.0, 1),
-        ("a", 10.0, 50.0, 1),
-        ("a", 50.0, pytest.approx(84.4), 2),
-    ]
+    parts = part_columns([A, B], found)
+    assert parts["job"] == ["a", "b", "a", "a"]
+    assert parts["from_s"] == [0.0, 10.0, 10.0, 50.0]
+    assert parts["to_s"] == [10.0, 50.0, 50.0, pytest.approx(84.4)]
+    assert parts["learners"] == [2, 1, 1, 2]
+    assert parts["batch_samples"] == [32.0] * 4
     instants, used = in_use(found)
     assert instants.tolist() == pytest.approx([0.0, 10.0, 50.0, 84.4])
     assert used.tolist() == [2.0, 2.0, 2.0, 0.0]

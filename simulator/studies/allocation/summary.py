@@ -12,7 +12,7 @@ from simulator.quantities import HOUR_S, FloatArray
 from simulator.studies.allocation.jobs import Job
 from simulator.studies.allocation.online import Schedule
 
-__all__ = ["Summary", "in_use", "job_rows", "part_rows", "summary"]
+__all__ = ["Summary", "in_use", "job_rows", "part_columns", "summary"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,29 +118,19 @@ def job_rows(jobs: Sequence[Job], found: Schedule, learners: int) -> list[dict[s
     return rows
 
 
-def part_rows(jobs: Sequence[Job], found: Schedule) -> list[dict[str, Any]]:
-    """Return a row for each time that a job held a number of learners: from when to when, how many, at which mini-batch."""
-    return [
-        {
-            "job": jobs[j].name,
-            "from_s": from_s,
-            "to_s": to_s,
-            "learners": P,
-            "batch_samples": M or None,
-            "updates": updates if M else None,
-            "progress": progress,
-        }
-        for j, from_s, to_s, P, M, updates, progress in zip(
-            found.part_job.tolist(),
-            found.part_from_s.tolist(),
-            found.part_to_s.tolist(),
-            found.part_learners.tolist(),
-            found.part_batch_samples.tolist(),
-            found.part_updates.tolist(),
-            found.part_progress.tolist(),
-            strict=True,
-        )
-    ]
+def part_columns(jobs: Sequence[Job], found: Schedule) -> dict[str, list[Any]]:
+    """Return each time that a job held a number of learners, by column: from when to when, how many, at which mini-batch."""
+    M = found.part_batch_samples.tolist()
+    return {
+        "job": [jobs[j].name for j in found.part_job.tolist()],
+        "workload": [jobs[j].workload or None for j in found.part_job.tolist()],
+        "from_s": found.part_from_s.tolist(),
+        "to_s": found.part_to_s.tolist(),
+        "learners": found.part_learners.tolist(),
+        "batch_samples": [one or None for one in M],
+        "updates": [updates if one else None for updates, one in zip(found.part_updates.tolist(), M, strict=True)],
+        "progress": found.part_progress.tolist(),
+    }
 
 
 def in_use(found: Schedule) -> tuple[FloatArray, FloatArray]:
