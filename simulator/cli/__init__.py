@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError, Group, Parameter
 
+from simulator.cli.allocate import allocate
 from simulator.cli.fit import updates as fit_updates
 from simulator.cli.fit_reduce import reduce as fit_reduce
 from simulator.cli.how_long import explain, optimum, plot, run, scale
@@ -48,6 +49,7 @@ for command in (run, optimum, scale, simulate, sweep, explain, plot):
 for name, (group, function) in LATER.items():
     app.command(function, name=name, group=GROUPS[group])
 app.command(network, group=GROUPS["network"])
+app.command(allocate, group=GROUPS["share"])
 fits = App(name="fit", help="Fit a law to measurements.", group=GROUPS["measure"], help_format="plaintext")
 fits.command(fit_updates, name="updates")
 fits.command(fit_reduce, name="reduce")

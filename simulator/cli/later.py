@@ -37,5 +37,4 @@ LATER: dict[str, tuple[str, Callable[..., None]]] = {
     "design": ("buy", _verb("design", "Find the best cluster within a budget or a deadline")),
     "compare": ("buy", _verb("compare", "Compare options side by side")),
     "bom": ("buy", _verb("bom", "List the bill of materials of a cluster")),
-    "allocate": ("share", _verb("allocate", "Decide how many learners each job gets")),
 }

@@ -39,6 +39,7 @@ JOURNAL = "journal.jsonl"
 OWN_FILES = (
     *("run.json", "wall_clock.json", "rows.csv", "batch.csv", "scaling.csv", "summary.csv"),
     *("predictions.csv", "points.csv", "curve.csv"),
+    *("parts.csv", "comparison.csv", "figure_allocation.png", "figure_completion.png"),
     *("replications.csv", "updates.csv", "spans.csv", "sweep.csv", JOURNAL),
     *(
         "figure_simulation.png",

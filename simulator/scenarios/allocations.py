@@ -63,7 +63,9 @@ class DataCentre:
     accelerators_per_learner : int
         For accelerator-hours.
     borrowed : mapping of str to str
-        Workloads whose laws are borrowed, and what of them is.
+        Workloads of the jobs whose laws are borrowed, and what of them is.
+    cases : mapping of str to Case
+        The laws of each workload that has jobs.
     """
 
     rules: Rules
@@ -71,6 +73,7 @@ class DataCentre:
     days: tuple[Day, ...]
     accelerators_per_learner: int
     borrowed: Mapping[str, str]
+    cases: Mapping[str, Case]
 
     @property
     def is_static(self) -> bool:
@@ -123,7 +126,10 @@ def data_centre(scenario: Scenario, *, learners: int | None = None) -> DataCentr
         section=section,
         days=days,
         accelerators_per_learner=sections.cluster.accelerators_per_learner,
-        borrowed={one.name: one.borrowed for one in sections.workload if one.borrowed is not None},
+        borrowed={
+            one.name: one.borrowed for one in sections.workload if one.borrowed is not None and one.name in builder.cases
+        },
+        cases=builder.cases,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import sys
 from dataclasses import dataclass
@@ -49,6 +50,18 @@ class PolicyShelf:
         """
         if name in SHIPPED:
             return SHIPPED[name]
+        return self._of_the_user(name)
+
+    def fingerprint(self, name: str) -> str:
+        """Return what tells a policy from another: its name, and of the user's own the source of its module."""
+        if name in SHIPPED:
+            return name
+        self._of_the_user(name)
+        file = getattr(sys.modules[name.partition(":")[0]], "__file__", None)
+        source = Path(file).read_bytes() if file is not None and Path(file).is_file() else b""
+        return f"{name} {hashlib.sha256(source).hexdigest()}"
+
+    def _of_the_user(self, name: str) -> Policy:
         module_name, colon, attribute = name.partition(":")
         if not colon or not module_name or not attribute:
             rule = f"policy must be one of {', '.join(SHIPPED)} or module:attribute, got {shown(name)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -73,6 +73,10 @@ class Options:
         if deadline_s is not None:
             kept &= self.converge_time_s <= deadline_s
         return self.at(kept) if kept.any() else None
+
+    def longer(self, factor: float) -> Options:
+        """Return the same options with every T_C times `factor`."""
+        return self if factor == 1.0 else replace(self, converge_time_s=factor * self.converge_time_s)
 
     def at(self, kept: NDArray[np.bool_]) -> Options:
         """Return the options where `kept`, shape (n,), is true."""

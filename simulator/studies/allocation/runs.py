@@ -36,7 +36,7 @@ class OnDay:
     """Jobs of a day, with or without those whose laws are borrowed."""
 
     day: str
-    borrowed: bool
+    borrowed_in: bool
     jobs: tuple[Job, ...]
 
 
@@ -71,12 +71,13 @@ class Runs:
             found = schedule(one.jobs, self.rules, self.policy_of(name), progress=progress)
         except PolicyError as error:
             raise PolicyError(f"policy {name!r}: {error}" if not str(error).startswith("policy ") else str(error)) from None
-        what = {"policy": name, "day": one.day, "borrowed": one.borrowed}
+        what = {"policy": name, "day": one.day, "borrowed_in": one.borrowed_in}
         bound_s = mean_completion_bound_s(one.jobs, self.rules.learners)
         told = dataclasses.asdict(summary(one.jobs, found, self.rules.learners))
         return {
             "summary": {**what, **told, "lower_bound_completion_s": bound_s},
             "rows": [{**what, **row} for row in job_rows(one.jobs, found, self.rules.learners)],
+            "what": what,
             "parts": part_columns(one.jobs, found) if len(found.part_job) <= MOST_PARTS else None,
             "part_count": len(found.part_job),
         }
@@ -102,8 +103,8 @@ def comparison(summaries: Sequence[Mapping[str, Any]], *, objective: Objective, 
     """
     rows = []
     measure = MEASURE[objective]
-    for borrowed in sorted({one["borrowed"] for one in summaries}, reverse=True):
-        by_day = {(one["policy"], one["day"]): one for one in summaries if one["borrowed"] == borrowed}
+    for borrowed in sorted({one["borrowed_in"] for one in summaries}, reverse=True):
+        by_day = {(one["policy"], one["day"]): one for one in summaries if one["borrowed_in"] == borrowed}
         for policy in dict.fromkeys(name for name, _ in by_day):
             own = [(day, one) for (name, day), one in by_day.items() if name == policy]
             ratios = [one[measure] / by_day[reference, day][measure] for day, one in own]
@@ -111,7 +112,7 @@ def comparison(summaries: Sequence[Mapping[str, Any]], *, objective: Objective, 
             rows.append(
                 {
                     "policy": policy,
-                    "borrowed": borrowed,
+                    "borrowed_in": borrowed,
                     "days": len(own),
                     **{
                         name: dataclasses.asdict(Spread.of([one[name] for _, one in own]))

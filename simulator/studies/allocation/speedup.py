@@ -62,7 +62,7 @@ class SpeedUp:
         return P
 
     def options(self, learners: IntArray, *, ran_on: int) -> Options | None:
-        """Return T(P) = 1/s(P) on `learners` for a job of work 1; where it is rigid on `ran_on` only, or None if that is not there."""
+        """Return T(P) = 1/s(P) on `learners` for a job of work 1; rigid: on `ran_on` only, None if it is not among them."""
         if self.kind != "rigid":
             return _options(self, tuple(learners.tolist()))
         return _options(self, (ran_on,)) if ran_on in learners else None
