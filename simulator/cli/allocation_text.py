@@ -108,7 +108,8 @@ def _facts(row: Mapping[str, Any], own: Mapping[str, Any]) -> list[tuple[str, st
         ("makespan", seconds(row["makespan_s"])),
         (
             "utilisation",
-            f"{percent(row['utilisation'])} of {number(own['learners'])} learners, {number(row['accelerator_hours'])} accelerator hours",
+            f"{percent(row['utilisation'])} of {number(own['learners'])} learners; {number(row['accelerator_hours'])} hours of "
+            "accelerators",
         ),
         ("restarts", number(row["restarts"])),
     ]
