@@ -27,8 +27,8 @@ STATIC = "static"
 BATCHES = ("batch_samples_first", "batch_samples_last")
 NO_GAIN = {"next_learners": None, "gain_s_per_learner": None}
 ADDITIVE = (
-    "an update at mini-batch M advances a job by 1/N_Update(M), whatever mini-batches it had before (the laws are fitted to runs "
-    "at one mini-batch)"
+    "an update at mini-batch M advances a job by 1/N_Update(M), whatever mini-batches it had before (the laws are fitted to "
+    "runs at one mini-batch)"
 )
 COMPACT = "a job's learners are taken to fill whole nodes, whichever are free, and other jobs' traffic does not slow it"
 
@@ -52,8 +52,8 @@ def allocate(
     scenario
         A scenario file, or the name of a shipped one (see: learnersim scenarios).
     policy
-        Instead of that of the scenario: fcfs, equal, srtf, marginal-gain, marginal-gain-fixed-batch, or module:attribute of your
-        own.
+        Instead of that of the scenario: fcfs, equal, srtf, marginal-gain, marginal-gain-fixed-batch, or module:attribute of
+        your own.
     compare
         Run the jobs under every policy.
     learners
