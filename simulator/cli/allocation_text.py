@@ -8,7 +8,7 @@ from simulator.cli.output import print_lines, print_table
 from simulator.cli.words import aligned, number, percent, seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from simulator.scenarios.allocations import DataCentre
 
@@ -123,32 +123,36 @@ def _print_comparison(own: Mapping[str, Any], centre: DataCentre) -> None:
     count = len(own["days"])
     if own["best_policy"] is not None:
         print_lines([f"Shortest by {own['objective']}: {own['best_policy']}"])
-    over = f"Means over {count} days" if count > 1 else f"{own['days'][0]['day']}, {number(own['jobs'])} jobs"
-    interval = ", ratios with 90 % intervals over the days" if count > 1 else ""
+    over = f"Geometric means over {count} days" if count > 1 else f"{own['days'][0]['day']}, {number(own['jobs'])} jobs"
+    interval = ", with 90 % intervals over the days" if count > 1 else ""
     print_lines(
         [f"{over} on {number(own['learners'])} learners; ratio: {own['objective']} relative to {own['policy']}{interval}", ""]
     )
     both = {row["borrowed_in"] for row in own["comparison"]} == {True, False}
     rows = []
     for row in own["comparison"]:
-        mean = row["mean_completion_s"]
-        ends = row["ratio_interval90"]
         rows.append(
             {
                 "policy": row["policy"],
-                **({"borrowed jobs": "in" if row["borrowed_in"] else "out"} if both else {}),
-                "completion": seconds(mean["mean"]),
-                "90 %": "-"
-                if mean["lo"] is None
-                else f"{seconds(mean['lo'], like=mean['mean'])} to {seconds(mean['hi'], like=mean['mean'])}",
+                **({"borrowed": "in" if row["borrowed_in"] else "out"} if both else {}),
+                "mean completion": _spread(row["mean_completion_s"], seconds),
                 "99th percentile": seconds(row["p99_completion_s"]["mean"]),
                 "slowdown": f"{row['mean_slowdown']['mean']:.2f}",
-                "utilisation": percent(row["utilisation"]["mean"]),
-                "ratio": f"{row['ratio']:.2f}" + ("" if ends is None else f" ({ends[0]:.2f} to {ends[1]:.2f})"),
-                "over bound": f"{row['over_lower_bound']:.2f}",
+                "in use": percent(row["utilisation"]["mean"]),
+                "ratio": _spread(row["ratio"], lambda value, like=None: f"{value:.2f}"),
+                "over bound": f"{row['over_lower_bound']['mean']:.2f}",
             }
         )
-    print_table(rows, right=("completion", "90 %", "99th percentile", "slowdown", "utilisation", "ratio", "over bound"))
+    print_table(rows, right=("mean completion", "99th percentile", "slowdown", "in use", "ratio", "over bound"))
+
+
+def _spread(found: Mapping[str, Any], words: Callable[..., str]) -> str:
+    """Write a mean with its interval."""
+    mean = words(found["mean"])
+    if found["lo"] is None:
+        return mean
+    low, high = (words(end, like=found["mean"]) for end in (found["lo"], found["hi"]))
+    return f"{mean} ({low} to {high})"
 
 
 def _workload(row: Mapping[str, Any]) -> str:

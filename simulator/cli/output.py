@@ -310,7 +310,11 @@ def print_table(rows: Sequence[Mapping[str, str]], *, right: Sequence[str] = (),
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else width, highlight=False, markup=False)
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for name in rows[0]:
-        whole = name in right or name in ("key", "name")  # such a cell is never broken, and a header only between words
+        whole = name in right or name in (
+            "key",
+            "name",
+            "policy",
+        )  # such a cell is never broken, and a header only between words
         needed = max(len(word) for word in label(name).split())
         if whole:
             needed = max(needed, *(len(row[name]) for row in rows))

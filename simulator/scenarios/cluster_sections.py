@@ -18,7 +18,7 @@ from simulator.network.laws import (
 )
 from simulator.overlap import BucketOverlap, HiddenOverlap, MaxOverlap, PowerOverlap, SumOverlap
 from simulator.quantities import non_negative, positive, whole
-from simulator.scenarios.checks import at_least_one, check, whole_from_zero
+from simulator.scenarios.checks import PROVENANCE_ENVELOPE, at_least_one, check, whole_from_zero
 from simulator.time_to_converge import OverlapLaw, ReduceModel
 
 __all__ = [
@@ -99,7 +99,9 @@ def _structure_measured_reduce(value: Any, _: Any) -> MeasuredReduce:
         raise TableFaults(faults)
     section = None
     try:
-        section = _structure_reduce({key: item for key, item in value.items() if key != "node"}, None)
+        section = _structure_reduce(
+            {key: item for key, item in value.items() if key not in ("node", *PROVENANCE_ENVELOPE)}, None
+        )
     except TableFaults as error:
         faults += error.faults
     if faults:

@@ -11,7 +11,7 @@ from simulator.convergence import HardCornerLaw, InverseLaw, PowerLaw, SharpCorn
 from simulator.loading import CONVERTER, Table, structure_kind
 from simulator.messages import TableFaults, shown
 from simulator.quantities import fraction, positive, whole
-from simulator.scenarios.checks import check
+from simulator.scenarios.checks import PROVENANCE_ENVELOPE, check
 from simulator.scenarios.cluster_sections import MeasuredReduce
 from simulator.theory import NoiseFloorLaw
 from simulator.time_to_converge import ComputeModel, ConvergenceLaw
@@ -92,7 +92,6 @@ COMPUTE_KINDS: dict[str, Any] = {
     "affine": AffineCompute,
     "tabulated": TabulatedComputeKeys,
 }
-PROVENANCE_ENVELOPE = ("source", "date", "verified", "notes")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

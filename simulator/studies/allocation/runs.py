@@ -98,35 +98,38 @@ def comparison(summaries: Sequence[Mapping[str, Any]], *, objective: Objective, 
     Returns
     -------
     list of dict
-        For each policy, with and without borrowed jobs: the spread of its figures over the days (`lo`, `hi` None of one day).
-        The ratio is paired, day by day; its interval is that of the mean of its logarithm.
+        For each policy, with and without borrowed jobs: figures as {mean, lo, hi}, the geometric mean over the days and its
+        90 % interval (Student's t of the logarithms; None of one day); the ratio likewise, paired day by day.
     """
     rows = []
     measure = MEASURE[objective]
-    for borrowed in sorted({one["borrowed_in"] for one in summaries}, reverse=True):
-        by_day = {(one["policy"], one["day"]): one for one in summaries if one["borrowed_in"] == borrowed}
+    for borrowed_in in sorted({one["borrowed_in"] for one in summaries}, reverse=True):
+        by_day = {(one["policy"], one["day"]): one for one in summaries if one["borrowed_in"] == borrowed_in}
         for policy in dict.fromkeys(name for name, _ in by_day):
             own = [(day, one) for (name, day), one in by_day.items() if name == policy]
-            ratios = [one[measure] / by_day[reference, day][measure] for day, one in own]
-            spread = Spread.of(np.log(ratios))
             rows.append(
                 {
                     "policy": policy,
-                    "borrowed_in": borrowed,
+                    "borrowed_in": borrowed_in,
                     "days": len(own),
-                    **{
-                        name: dataclasses.asdict(Spread.of([one[name] for _, one in own]))
-                        for name in ("mean_completion_s", "p99_completion_s", "mean_slowdown", "makespan_s", "utilisation")
-                    },
-                    "ratio": float(np.exp(spread.mean)),
-                    "ratio_interval90": None if spread.lo is None or spread.hi is None else _exp(spread.lo, spread.hi),
-                    "over_lower_bound": float(
-                        np.mean([one["mean_completion_s"] / one["lower_bound_completion_s"] for _, one in own])
+                    **{name: _geometric([one[name] for _, one in own]) for name in COMPARED},
+                    "ratio": _geometric([one[measure] / by_day[reference, day][measure] for day, one in own]),
+                    "over_lower_bound": _geometric(
+                        [one["mean_completion_s"] / one["lower_bound_completion_s"] for _, one in own]
                     ),
                 }
             )
     return rows
 
 
-def _exp(low: float, high: float) -> list[float]:
-    return [float(np.exp(low)), float(np.exp(high))]
+COMPARED = (
+    "mean_completion_s", "weighted_completion_s", "median_completion_s", "p99_completion_s", "mean_slowdown", "worst_slowdown",
+    "makespan_s", "utilisation",
+)  # fmt: skip
+
+
+def _geometric(values: Sequence[float]) -> dict[str, float | None]:
+    """Return the geometric mean and the 90 % interval of it."""
+    spread = Spread.of(np.log(values))
+    ends = [None if end is None else float(np.exp(end)) for end in (spread.lo, spread.hi)]
+    return {"mean": float(np.exp(spread.mean)), "lo": ends[0], "hi": ends[1]}
