@@ -63,8 +63,8 @@ def neumf_parameters(users: int = 6040, items: int = 3706, factors: int = 32, la
     """Neural matrix factorisation: two embeddings of users and items each, a tower of layers, one output."""
     width = factors * 2 ** (layers - 1)
     sizes = [factors * 2 ** (layers - i) for i in range(layers)]
-    tower = sum(size * (size // 2) + size // 2 for size in sizes)
-    return (users + items) * (factors + width) + tower + 2 * factors + 1
+    tower = [size * (size // 2) + size // 2 for size in sizes]
+    return (users + items) * (factors + width) + sum(tower) + 2 * factors + 1
 
 
 GRADIENT_BYTES = {
@@ -132,7 +132,8 @@ def fit_law(workload: str) -> LawFit:
     start = np.log([0.5 * updates.min(), M[0] * updates[0]])
     fit = least_squares(errors, start, xtol=1e-14, ftol=1e-14, gtol=1e-14)
     residual = errors(fit.x)
-    covariance = np.linalg.inv(fit.jac.T @ fit.jac) * np.sum(residual**2) / (len(M) - 2)
+    slopes = np.asarray(fit.jac)
+    covariance = np.linalg.inv(slopes.T @ slopes) * np.sum(residual**2) / (len(M) - 2)
     deviations = np.sqrt(np.diag(covariance))
     return LawFit(
         n_inf_updates=float(np.exp(fit.x[0])),
@@ -170,7 +171,6 @@ def fit_steps(workload: str) -> StepFit:
         return np.asarray(np.log(update_time_s(logs, m, P, N) / T))
 
     first = [np.log(T.min() / 2), np.log(np.median(T / m) / 2), np.log(0.05), np.log(0.2)]
-    exact = {"xtol": 1e-13, "ftol": 1e-13, "gtol": 1e-13}
     fits = [
         least_squares(
             errors,
@@ -179,7 +179,9 @@ def fit_steps(workload: str) -> StepFit:
             loss="soft_l1",
             f_scale=SOFT,
             max_nfev=2000,
-            **exact,
+            xtol=1e-13,
+            ftol=1e-13,
+            gtol=1e-13,
         )
         for over in (-3.0, 0.0, 1.0)
         for doubling in (-5.0, -3.0)

@@ -173,7 +173,7 @@ class _Market:
         high = self.hulls.log_gains[1] + float(self.log_scale.max()) + 1.0
         given = self.at(low)
         if given.sum() > learners:
-            given = _priced(self.at, learners, low, high)
+            given = _priced(self.at, learners, (low, int(given.sum())), high)
         return self.filled(given, learners - int(given.sum()))
 
     def filled(self, given: IntArray, free: int) -> IntArray:
@@ -200,17 +200,27 @@ class _Market:
         return given
 
 
-def _priced(shares: Callable[[float], IntArray], learners: int, low: float, high: float) -> IntArray:
-    """Return the shares at the lowest price (its logarithm from `low` on, to `DIGITS`) that takes no more than `learners`."""
+def _priced(shares: Callable[[float], IntArray], learners: int, too_low: tuple[float, int], high: float) -> IntArray:
+    """Return the shares at the lowest price (its logarithm to `DIGITS`) that takes no more than `learners`.
+
+    `too_low` is a logarithm at which more are taken, and how many.
+    """
+    low, taken_low = too_low
     above = shares(high)
     while above.sum() > learners:  # a restart is dearer than any gain: the price must rise beyond the gains
         high += 2.0
         above = shares(high)
-    while high - low > DIGITS and above.sum() < learners:
-        middle = 0.5 * (low + high)
+    taken_high = int(above.sum())
+    by_slope = True
+    while high - low > DIGITS and taken_high < learners:
+        # what is taken is nearly a power of the price; every other step halves what is left, whatever it is
+        part = np.log(taken_low / learners) / np.log(taken_low / taken_high) if by_slope else 0.5
+        middle = low + min(max(float(part), 0.02), 0.98) * (high - low)
+        by_slope = not by_slope
         given = shares(middle)
-        if given.sum() > learners:
-            low = middle
+        taken = int(given.sum())
+        if taken > learners:
+            low, taken_low = middle, taken
         else:
-            high, above = middle, given
+            high, taken_high, above = middle, taken, given
     return above
