@@ -54,11 +54,12 @@ class CheckpointAdvice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedJob:
-    """A job with the case and the closed-form answer behind it."""
+    """A job with the case and the closed-form answer behind it, and the nodes that it touches (None without a node)."""
 
     job: TrainingJob
     case: Case
     answer: Answer
+    nodes: int | None
     checkpoints: CheckpointAdvice | None
 
 
@@ -124,7 +125,8 @@ def simulated_scenario(scenario: Scenario, *, workload: str | None = None) -> Si
         traffic: Any = ()
         if isinstance(delta, FabricDelta) and shares_network and found.learners > 1:
             traffic = delta.traffic(found.learners)
-        failures, advice = _failures(scenario, section.failures, placed, found, request)
+        nodes = _nodes(placed, delta, found.learners)
+        failures, advice = _failures(scenario, section.failures, placed, found, request, nodes)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", CheckpointWarning)  # said with Daly's advice by _failures
             job = TrainingJob(
@@ -143,7 +145,7 @@ def simulated_scenario(scenario: Scenario, *, workload: str | None = None) -> Si
                 learners_per_unit=section.learners_per_unit,
                 start_s=request.start_s,
             )
-        jobs.append(SimulatedJob(job=job, case=placed, answer=found, checkpoints=advice))
+        jobs.append(SimulatedJob(job=job, case=placed, answer=found, nodes=nodes, checkpoints=advice))
         first += found.learners
     networks = [delta for delta in deltas if isinstance(delta, FabricDelta)]
     network = None
@@ -237,6 +239,15 @@ def _placed(deltas: list[tuple[Any, int]], *, keep: bool) -> list[Any]:
     return found
 
 
+def _nodes(case: Case, delta: Any, learners: int) -> int | None:
+    """Return how many nodes a job touches: as few as hold it, or those that [network] places it on."""
+    if case.accelerators_per_node is None or not isinstance(delta, FabricDelta):
+        return case.nodes(learners)
+    each = case.accelerators_per_learner
+    accelerators = delta.places(learners)[:, None] * each + np.arange(each)
+    return len(np.unique(accelerators // case.accelerators_per_node))
+
+
 def _noise(section: SimulateSection, first: int, learners: int) -> Noise | None:
     """Return the noise of a job whose learners have the numbers from `first` on among those of all jobs."""
     noise = section.noise
@@ -269,12 +280,17 @@ def _run_to_run(scenario: Scenario, section: SimulateSection, case: Case) -> flo
 
 
 def _failures(
-    scenario: Scenario, section: FailuresSection | None, case: Case, found: Answer, request: _Request
+    scenario: Scenario,
+    section: FailuresSection | None,
+    case: Case,
+    found: Answer,
+    request: _Request,
+    on_nodes: int | None,
 ) -> tuple[Failures | None, CheckpointAdvice | None]:
     """Return what fails, and the advice on checkpoints; warn where checkpoints can hardly help."""
     if section is None:
         return None, None
-    nodes = case.nodes(found.learners) or found.learners * case.accelerators_per_learner
+    nodes = on_nodes or found.learners * case.accelerators_per_learner
     theory = Checkpointing.of_nodes(
         node_mtbf_s=section.node_mtbf_s, nodes=nodes, checkpoint_s=section.checkpoint_s, restart_s=section.restart_s
     )
