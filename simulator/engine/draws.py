@@ -114,9 +114,9 @@ class LearnerDraws:
         self.scatter: Scatter = scatter_of(noise)
         self.learners_per_unit = learners_per_unit
         self.still = noise is None or (noise.kind == "none" and noise.hiccups is None)
-        self.streams = [] if self.still else rng.spawn(len(times_s))
-        hiccups = noise is not None and noise.hiccups is not None
-        self.pause_streams = [tuple(stream.spawn(2)) for stream in self.streams] if hiccups else []
+        self.rng = rng
+        self.streams: list[np.random.Generator] = []
+        self.pause_streams: list[tuple[np.random.Generator, ...]] = []
 
     @property
     def parties(self) -> tuple[str, ...]:
@@ -126,6 +126,10 @@ class LearnerDraws:
     def block(self) -> Block:
         """Draw the next block."""
         B, P = LEARNER_ROWS, len(self.times_s)
+        if not self.streams and not self.still:
+            self.streams = self.rng.spawn(P)
+            if self.noise is not None and self.noise.hiccups is not None:
+                self.pause_streams = [tuple(stream.spawn(2)) for stream in self.streams]
         if self.still:
             seconds = np.broadcast_to(self.times_s, (B, P))
         else:

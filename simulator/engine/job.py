@@ -194,8 +194,8 @@ class TrainingJob:
         What an update sends over a fabric that other jobs use too: schedules with hosts, posted at once (their start_s is not
         used). The model's `reduce` then says what they take alone. Empty: Delta is the model's `reduce`.
     barrier : bool
-        Whether learners wait for one another before their traffic starts, or each starts its part when it is ready; the
-        model's laws know the slowest learner only, so that it matters with `traffic` alone.
+        Whether learners wait for one another before their traffic starts, or each starts its part when it is ready. It matters
+        with `traffic` alone: laws know the slowest learner only.
     server : {"fixed", "exponential"}, optional
         Learners do not meet but push their gradients to a parameter server, which takes one after the other as they come, for
         `delta_s` seconds of the model's LinearReduce each: exactly, or on average. Needs mode "every_learner".
