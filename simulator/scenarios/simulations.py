@@ -21,7 +21,7 @@ from simulator.studies.simulation import SharedNetwork, Simulation
 
 __all__ = ["CheckpointAdvice", "SimulatedJob", "SimulatedScenario", "simulated_scenario"]
 
-MOST_FAILURES = 1e6
+MOST_FAILURES = 1e5
 """Expected failures of one run beyond which nothing is simulated."""
 
 
