@@ -13,13 +13,16 @@ from simulator.errors import CheckpointWarning
 from simulator.network.fabric import Job as PlacedSchedule
 from simulator.network.laws import LinearReduce
 from simulator.overlap import SumOverlap
-from simulator.quantities import finite, non_negative, positive, whole
+from simulator.quantities import HOUR_S, finite, non_negative, positive, whole
 from simulator.time_to_converge import TimeToConverge
 
 __all__ = ["Failures", "Hiccups", "Mode", "Noise", "NoiseKind", "TrainingJob"]
 
 Mode = Literal["cohorts", "every_learner"]
 NoiseKind = Literal["none", "lognormal", "gamma", "exponential"]
+
+MOST_HICCUPS = 100.0
+"""Hiccups of a learner in an update beyond which nobody would call them rare."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,6 +236,7 @@ class TrainingJob:
         slow = max(self.noise.slow_learners, default=0) if self.noise is not None else 0
         if slow >= P:
             raise ValueError(f"slow_learners must be learners from 0 to {P - 1:g}, got {slow}")
+        self._check_hiccups()
         whole("learners_per_unit", self.learners_per_unit)
         for name, given in (("learners_per_unit", self.learners_per_unit > 1), ("server", self.server is not None)):
             if given and self.mode != "every_learner":
@@ -248,6 +252,20 @@ class TrainingJob:
         if failures is not None and failures.checkpoint_every_updates is not None:
             every_s = failures.checkpoint_every_updates * float(self.closed_form.step_time_s(M, P))
             warn_where_rarer_than_failures("checkpoint_every_updates", every_s, failures)
+
+    def _check_hiccups(self) -> None:
+        if self.noise is None or self.noise.hiccups is None:
+            return
+        model = self.closed_form
+        longest_s = max(
+            float(model.compute_time_s(self.batch_samples, self.learners)), float(model.cross_validation_time_s(self.learners))
+        )
+        hiccups = self.noise.hiccups.per_learner_hour * longest_s / HOUR_S
+        if hiccups > MOST_HICCUPS:
+            raise ValueError(
+                f"hiccups must be at most {MOST_HICCUPS:g} for a learner in an update or pass, got {hiccups:.4g}; "
+                "what comes so often is noise"
+            )
 
     def _check_server(self) -> None:
         if self.server not in ("fixed", "exponential"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import replace
 from typing import get_args
 
@@ -11,9 +12,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from simulator.engine.job import Hiccups, Mode, Noise, NoiseKind, TrainingJob
+from simulator.engine.job import Failures, Hiccups, Mode, Noise, NoiseKind, TrainingJob
 from simulator.engine.run import simulate
 from simulator.engine.trace import MemoryRecorder
+from simulator.errors import CheckpointWarning
 from simulator.network.laws import LinearReduce
 from simulator.overlap import BucketOverlap, SumOverlap
 from simulator.time_to_converge import TimeToConverge
@@ -129,6 +131,31 @@ def test_rows_are_a_gapless_account_of_the_run(job: TrainingJob, data: st.DataOb
     assert causes == pytest.approx(end_s - start_s, rel=1e-6, abs=1e-12 * end_s[-1])
     for name in ("compute", "waiting", "communication", "cross_validation"):
         assert getattr(run.seconds, name) == pytest.approx(float(record.column(f"{name}_s").sum()), rel=1e-9, abs=1e-15)
+
+
+@given(job=jobs(whole_samples=True), data=st.data())
+@SOME
+def test_failures_lose_time_but_no_update_pass_or_checkpoint(job: TrainingJob, data: st.DataObject) -> None:
+    """With what was lost taken away a run is one without failures."""
+    step_s = float(job.closed_form.step_time_s(job.batch_samples, job.learners))
+    pass_s = float(job.closed_form.cross_validation_time_s(job.learners))
+    every = data.draw(st.integers(1, 10))
+    segment_s = every * (step_s + pass_s) + 0.1 * step_s
+    failures = Failures(
+        node_mtbf_s=segment_s * data.draw(st.floats(0.5, 5.0)) * 4, nodes=4, checkpoint_every_updates=every,
+        checkpoint_s=0.1 * step_s, restart_s=data.draw(st.floats(0.0, 1.0)) * segment_s,
+        spare_nodes=data.draw(st.integers(0, 2)), repair_s=data.draw(st.floats(0.0, 10.0)) * segment_s,
+    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CheckpointWarning)
+        failing = replace(job, failures=failures)
+    run = simulate(failing, rng=np.random.default_rng(data.draw(st.integers(0, 9))))
+    assert run.seconds.total_s == pytest.approx(run.converge_time_s, rel=CLOSE)
+    assert run.checkpoints == run.updates // every
+    validation = job.model.cross_validation
+    assert run.cross_validation_passes == (run.updates // int(validation.every_updates) if validation else 0)
+    without = float(job.closed_form.converge_time_s(job.batch_samples, job.learners)) + run.checkpoints * 0.1 * step_s
+    assert run.converge_time_s - run.seconds.lost == pytest.approx(without, rel=1e-7)
 
 
 @given(job=jobs(whole_samples=True), together=st.sampled_from((2, 3, 5)))

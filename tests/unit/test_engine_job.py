@@ -88,6 +88,10 @@ def test_checkpoints_rarer_than_failures_are_warned_of_with_a_better_interval() 
         ({"run_to_run_relative": -1.0}, "run_to_run_relative must be finite and >= 0, got -1"),
         ({"start_s": -1.0}, "start_s must be finite and >= 0, got -1"),
         ({"noise": Noise(slow_learners={4: 2.0})}, "slow_learners must be learners from 0 to 3, got 4"),
+        (
+            {"noise": Noise(hiccups=Hiccups(per_learner_hour=1e6, duration_s=1.0, tail=2.0))},
+            "hiccups must be at most 100 for a learner in an update or pass, got 277.8; what comes so often is noise",
+        ),
         ({"learners_per_unit": 2}, "learners_per_unit needs mode = 'every_learner', got 'cohorts'"),
         ({"server": "fixed"}, "server needs mode = 'every_learner', got 'cohorts'"),
         ({"server": "fast", "mode": "every_learner"}, "server must be one of fixed, exponential, got 'fast'"),

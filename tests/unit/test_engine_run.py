@@ -12,12 +12,12 @@ import simpy
 
 from simulator.compute import CrossValidation
 from simulator.engine.draws import LearnerDraws, Rows
-from simulator.engine.job import Failures, Hiccups, Noise
+from simulator.engine.job import Failures, Hiccups, Mode, Noise
 from simulator.engine.ledger import Ledger
 from simulator.engine.processes import ComputeUnit, Meeting, learner
 from simulator.engine.run import prepare, run_until_over, simulate, simulate_jobs, start
 from simulator.engine.trace import MemoryRecorder
-from simulator.errors import DeadlockError
+from simulator.errors import DeadlockError, SimulatorError
 from simulator.network.laws import ConstantReduce, LinearReduce
 from simulator.overlap import BucketOverlap
 from tests.simulated import Listed, laws, small_job
@@ -192,6 +192,16 @@ def test_a_job_that_never_reaches_a_checkpoint_says_so() -> None:
         r"than once in 2 s, the time between failures$",
     ):
         simulate(small_job(100, failures=failures), rng=np.random.default_rng(1))
+
+
+@pytest.mark.parametrize("mode", ["cohorts", "every_learner"])
+def test_pauses_beyond_all_numbers_are_refused(mode: Mode) -> None:
+    noise = Noise(hiccups=Hiccups(per_learner_hour=3600.0, duration_s=1.0, tail=0.001))
+    with pytest.raises(
+        SimulatorError,
+        match=r"^a hiccup lasts longer than any number: hiccups with tail = 0.001 have no mean, give more than 1$",
+    ):
+        simulate(small_job(100, noise=noise, mode=mode), rng=np.random.default_rng(1))
 
 
 def test_learners_that_never_arrive_are_named() -> None:
