@@ -65,16 +65,16 @@ def test_failures_that_cannot_be_are_refused(given: dict[str, Any], message: str
 
 
 def test_checkpoints_rarer_than_failures_are_warned_of_with_a_better_interval() -> None:
-    """sqrt(2 * 10 s * 1000 s) = 141 s."""
+    """Daly: sqrt(2 * 10 s * 1000 s) * (1 + sqrt(1/200)/3 + 1/1800) - 10 s = 135 s."""
     with pytest.warns(
         CheckpointWarning,
-        match=r"^checkpoint_every_s should be less than the time between failures of 8 nodes, 1000 s, got 2000 s between "
-        r"checkpoints; about 141 s, sqrt\(2 checkpoint_s x that time\), loses least$",
+        match=r"^small: a checkpoint every 2000 s is not more often than the 1000 s between failures of the job "
+        r"\(node_mtbf_s / nodes\); Daly's interval is 135 s, the best 135 s$",
     ):
-        Failures(node_mtbf_s=8000.0, nodes=8, checkpoint_every_s=2000.0, checkpoint_s=10.0)
+        small_job(failures=Failures(node_mtbf_s=8000.0, nodes=8, checkpoint_every_s=2000.0, checkpoint_s=10.0))
     # 100 updates of 1.25 s
     failures = Failures(node_mtbf_s=100.0, nodes=1, checkpoint_every_updates=100)
-    with pytest.warns(CheckpointWarning, match=r"^checkpoint_every_updates should be .*100 s, got 125 s between checkpoints$"):
+    with pytest.warns(CheckpointWarning, match=r"^small: a checkpoint every 125 s is not more often than the 100 s between"):
         small_job(failures=failures)
 
 
