@@ -104,8 +104,8 @@ def _warn(scenario: Scenario, found: SimulatedScenario, workload: str | None) ->
     from simulator.scenarios.effects import warn_about_keys_without_effect, warn_about_unverified
     from simulator.scenarios.simulations import simulated_scenario
 
-    for index in {one.case.workload_index: one for one in found.jobs}.values():
-        warn_about_unverified(scenario, index.case)
+    for one in {one.case.workload_index: one for one in found.jobs}.values():
+        warn_about_unverified(scenario, one.case, also=("simulate",))
 
     def outcome(changed: SimulatedScenario) -> tuple[Any, ...]:
         results: list[Any] = []
