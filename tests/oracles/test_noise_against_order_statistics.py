@@ -122,6 +122,16 @@ def test_cohorts_are_distributed_as_every_learner_is(kind: NoiseKind, per_learne
     assert mean == pytest.approx(other, abs=3 * np.hypot(error, other_error) + 1e-9)
 
 
+def test_a_cohort_of_16384_has_the_slowest_of_as_many_learners() -> None:
+    noise = Noise(kind="lognormal", relative_sd=0.02)
+    cohort = CohortDraws(np.ones(1), np.array([16_384]), noise, rng=np.random.default_rng(1)).block()
+    learners = LearnerDraws(np.ones(16_384), noise, rng=np.random.default_rng(2))
+    single = [learners.block() for _ in range(5)]
+    slowest_s, mean_s = (np.concatenate([getattr(block, name) for block in single]) for name in ("slowest_s", "mean_s"))
+    assert float(stats.ks_2samp(cohort.slowest_s, slowest_s).pvalue) > 0.01
+    assert cohort.mean_s.mean() == pytest.approx(mean_s.mean(), abs=3 * mean_s.std() / len(mean_s) ** 0.5)
+
+
 def test_the_number_of_updates_scatters_around_the_law() -> None:
     """Log-normal of relative sd 0.1 and mean 10,000 updates; whole numbers add half an update."""
     job = small_job(10_000, run_to_run_relative=0.1)
