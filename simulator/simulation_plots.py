@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simulator.errors import Fault, ScenarioError
 from simulator.tables import read_table, time_unit
 from simulator.topology_plots import save_figure
 
@@ -133,9 +134,13 @@ def draw_simulation(folder: Path, run: dict[str, Any]) -> list[Path]:
     import matplotlib.pyplot as plt
 
     written = []
-    jobs = {row["job"]: row for row in run["rows"][:MOST_JOBS]}
+    try:
+        jobs = {str(row["job"]): row for row in run["rows"][:MOST_JOBS]}
+        many = run["replications"] >= FEWEST_RUNS
+    except (KeyError, TypeError):
+        raise ScenarioError([Fault(str(folder / "run.json"), "", "must hold the rows of a simulation")]) from None
     runs = read_table(folder / "replications.csv", ("converge_time_s",))
-    if run["replications"] >= FEWEST_RUNS:
+    if many:
         figure, axes = plt.subplots(len(jobs), 1, figsize=(7.2, 4.2 * len(jobs)), squeeze=False)
         for ax, (name, row) in zip(axes.flat, jobs.items(), strict=True):
             plot_runs(runs[runs["job"] == name], row, ax).set(title=name)

@@ -41,7 +41,7 @@ use = "resnet50-mlperf"
 
 [cluster]
 node = "dgx-a100-640"
-nodes = 64
+nodes = 8
 
 [reduce]
 kind = "fabric"
@@ -60,7 +60,7 @@ sends = "rendezvous"
 [simulate]
 batch_samples = 16_384
 mode = "cohorts"
-replications = { min = 10, max = 200, stop_relative_halfwidth = 0.01 }
+replications = { min = 2, max = 20, stop_relative_halfwidth = 0.05 }
 updates = "drawn"
 
 [simulate.noise]
@@ -242,4 +242,4 @@ SAMPLES = {
     "allocate": ALLOCATE,
     "sweep": SWEEP,
 }
-"""A file for each verb whose answer comes later."""
+"""A file for each verb."""

@@ -148,7 +148,12 @@ def overlap_laws(draw: st.DrawFn, kind: str) -> OverlapLaw:
         case "hidden":
             return HiddenOverlap(fraction=draw(st.floats(0.0, 1.0)))
         case "buckets":
-            return BucketOverlap(buckets=draw(st.integers(1, 40)), backward_fraction=draw(st.floats(0.0, 1.0)))
+            shares = draw(st.one_of(st.just([]), st.lists(st.floats(0.01, 1.0), min_size=1, max_size=12)))
+            return BucketOverlap(
+                buckets=len(shares) or draw(st.integers(1, 40)),
+                backward_fraction=draw(st.floats(0.0, 1.0)),
+                bucket_shares=tuple(share / sum(shares) for share in shares),
+            )
     raise AssertionError(kind)
 
 

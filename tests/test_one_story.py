@@ -14,7 +14,10 @@ from simulator.cli.later import LATER
 
 ROOT = Path(__file__).parents[1]
 SCENARIO = "resnet50-a100"
-HERE = {"run", "optimum", "scale", "explain", "plot", "network", "fit", "validate", "scenarios", "profiles"}
+HERE = {
+    *("run", "optimum", "scale", "simulate", "sweep", "explain", "plot", "network", "fit", "validate"),
+    *("scenarios", "profiles"),
+}
 """Commands that the story goes through; the test below fails when one joins the program but not the story."""
 
 
@@ -67,6 +70,37 @@ def test_scale_gives_the_time_of_run_at_all_learners(run: dict[str, Any], capsys
     (optimal,) = [row for row in rows if row["scaling"] == "optimal" and row["learners"] == 64]
     assert optimal["converge_time_s"] == run["converge_time_s"]
     assert optimal["batch_samples"] == run["batch_samples"]
+
+
+@pytest.mark.parametrize("mode", ["cohorts", "every_learner"])
+def test_simulate_without_noise_gives_the_time_of_run(
+    mode: str, run: dict[str, Any], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    shipped = (ROOT / "scenarios" / f"{SCENARIO}.toml").read_text(encoding="utf-8")
+    scenario = tmp_path / "scenario.toml"
+    scenario.write_text(f'{shipped}\n[simulate]\nmode = "{mode}"\n', encoding="utf-8")
+    simulated = answered(capsys, "simulate", str(scenario))
+    # a sum of at most 1e4 updates: rounding stays below 1e4 * 2^-53
+    assert simulated["converge_time_s"]["mean"] == pytest.approx(run["converge_time_s"], rel=1e-9)
+    assert simulated["closed_form_s"] == pytest.approx(run["converge_time_s"], rel=1e-12)
+    assert simulated["closed_form_s_interval90"] == pytest.approx(run["converge_time_s_interval90"], rel=1e-12)
+    assert simulated["shares"] == pytest.approx(run["shares"], abs=1e-9)
+    assert sum(abs(seconds) for seconds in simulated["difference"].values()) < 1e-9 * run["converge_time_s"]
+    for key in ("learners", "batch_samples", "nodes", "workload"):
+        assert simulated[key] == run[key], key
+
+
+@pytest.mark.parametrize("by", ["closed_form", "simulation"])
+def test_sweep_gives_the_time_of_run_for_the_value_of_run(
+    by: str, run: dict[str, Any], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    shipped = (ROOT / "scenarios" / f"{SCENARIO}.toml").read_text(encoding="utf-8")
+    scenario = tmp_path / "scenario.toml"
+    scenario.write_text(f"{shipped}\n[sweep]\ncluster.nodes = [4, 8]\n", encoding="utf-8")
+    rows = answered(capsys, "sweep", str(scenario), "--by", by)["rows"]
+    (row,) = [row for row in rows if row["cluster.nodes"] == 8]
+    assert row["converge_time_s"] == pytest.approx(run["converge_time_s"], rel=1e-9)
+    assert (row["learners"], row["batch_samples"]) == (run["learners"], run["batch_samples"])
 
 
 def test_explain_lists_the_numbers_that_give_the_time_of_run(run: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from simulator.cli.later import LATER
 from simulator.costs.price_book import Price, first_day, load_price_book, prices_for
 from simulator.profiles import PROFILE_KINDS, load_profile, names, shipped_folder
 from simulator.scenarios import load_scenario
@@ -151,7 +152,7 @@ def test_the_command_in_the_comment_is_right(path: Path) -> None:
             assert command(verb, path, *flags).status == 0
 
 
-@pytest.mark.parametrize(("verb", "text"), SAMPLES.items())
+@pytest.mark.parametrize(("verb", "text"), [(verb, text) for verb, text in SAMPLES.items() if verb in LATER])
 def test_a_file_of_a_later_verb_is_valid(tmp_path: Path, verb: str, text: str) -> None:
     path = written(tmp_path, text)
     assert load_scenario(str(path)).sections.schema == 1

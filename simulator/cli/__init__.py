@@ -43,6 +43,7 @@ app = App(
     version=version,
     help_format="plaintext",  # no markup in the docstrings, and no markdown parser to load
     default_parameter=Parameter(negative=()),
+    suppress_keyboard_interrupt=False,  # status says that it was interrupted
 )
 for command in (run, optimum, scale, simulate, sweep, explain, plot):
     app.command(command, group=HOW_LONG)

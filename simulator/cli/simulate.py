@@ -104,8 +104,8 @@ def _warn(scenario: Scenario, found: SimulatedScenario, workload: str | None) ->
     from simulator.scenarios.effects import warn_about_keys_without_effect, warn_about_unverified
     from simulator.scenarios.simulations import simulated_scenario
 
-    for index in {one.case.workload_index: one for one in found.jobs}.values():
-        warn_about_unverified(scenario, index.case)
+    for one in {one.case.workload_index: one for one in found.jobs}.values():
+        warn_about_unverified(scenario, one.case, also=("simulate",))
 
     def outcome(changed: SimulatedScenario) -> tuple[Any, ...]:
         results: list[Any] = []
@@ -149,7 +149,7 @@ def _job_keys(scenario: Scenario, one: SimulatedJob, summary: JobAnswer) -> dict
         "job": job.name,
         "workload": case.workload,
         "learners": job.learners,
-        "nodes": case.nodes(job.learners),
+        "nodes": one.nodes,
         "batch_samples": job.batch_samples,
         "local_samples": one.answer.local_samples,
         "converge_time_s": dataclasses.asdict(summary.converge_time_s),
@@ -233,6 +233,7 @@ def _signed(value_s: float, mean_s: float) -> str:
     return seconds(0.0) if abs(value_s) <= 1e-9 * mean_s else f"{'+' if value_s > 0 else '-'}{seconds(abs(value_s))}"
 
 
+LEAST_WIDTH = 1e-3
 LEAST_SHARE = 5e-4
 """Differences that are a smaller part of the time are not told in words."""
 SHARE_WORDS = {
@@ -264,9 +265,8 @@ def _sentence(summary: JobAnswer, is_random: bool) -> str:
     if not is_random:
         text += ", the same in every run"
     elif times.lo is not None and times.hi is not None:
-        ends = [seconds(end, like=times.mean) for end in (times.lo, times.hi)]
-        text += f" on average, 90 % sure between {ends[0]} and {ends[1]}"
-        text += f"; nine of ten runs {seconds(times.p5, like=times.mean)} to {seconds(times.p95, like=times.mean)}"
+        sure, runs = _between(times.lo, times.hi, times.mean), _between(times.p5, times.p95, times.mean)
+        text += f" on average, 90 % sure {sure}; nine of ten runs {runs}"
     else:
         text += " in the one run that was simulated"
     more = times.mean / summary.closed_form_s - 1.0
@@ -280,6 +280,16 @@ def _sentence(summary: JobAnswer, is_random: bool) -> str:
     ]
     longer = f"{percent(abs(more))} {'longer' if more > 0 else 'shorter'} than the closed form"
     return f"{text}; {longer}" + (f": {', '.join(told)}" if told else "")
+
+
+def _between(low: float, high: float, mean: float) -> str:
+    """Say an interval by its ends, or by its width where their digits are the same."""
+    from simulator.cli.words import percent, seconds
+
+    ends = [seconds(end, like=mean) for end in (low, high)]
+    if ends[0] == ends[1]:
+        return f"to within {percent(max((mean - low) / mean, (high - mean) / mean, LEAST_WIDTH))}"
+    return f"between {ends[0]} and {ends[1]}"
 
 
 def _facts(one: SimulatedJob, summary: JobAnswer, keys: dict[str, Any]) -> list[str]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from simulator.engine.job import Noise
 from simulator.engine.scatter import Scatter, largest, scatter_of
+from simulator.errors import SimulatorError
 from simulator.quantities import HOUR_S, FloatArray
 
 __all__ = ["Block", "CohortDraws", "Draws", "LearnerDraws", "Rows", "cohorts", "slowed"]
@@ -22,6 +23,8 @@ IntArray = NDArray[np.int64]
 
 COHORT_ROWS = 1024
 LEARNER_ROWS = 64
+MOST_STRUCK = 2.0**20
+"""Hiccups of a block of cohorts, about: their number bounds its memory."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,7 +89,12 @@ def _pauses_s(noise: Noise, counts: IntArray, rng: np.random.Generator) -> Float
     """Return the summed pauses of so many hiccups each."""
     assert noise.hiccups is not None
     total = int(counts.sum())
-    durations = noise.hiccups.duration_s * (1.0 + rng.pareto(noise.hiccups.tail, total))
+    with np.errstate(over="ignore"):
+        durations = noise.hiccups.duration_s * (1.0 + rng.pareto(noise.hiccups.tail, total))
+    if not np.isfinite(durations).all():
+        raise SimulatorError(
+            f"a hiccup lasts longer than any number: hiccups with tail = {noise.hiccups.tail:g} have no mean, give more than 1"
+        )
     owner = np.repeat(np.arange(len(counts)), counts)
     return np.bincount(owner, weights=durations, minlength=len(counts)).astype(np.float64)
 
@@ -114,9 +122,9 @@ class LearnerDraws:
         self.scatter: Scatter = scatter_of(noise)
         self.learners_per_unit = learners_per_unit
         self.still = noise is None or (noise.kind == "none" and noise.hiccups is None)
-        self.streams = [] if self.still else rng.spawn(len(times_s))
-        hiccups = noise is not None and noise.hiccups is not None
-        self.pause_streams = [tuple(stream.spawn(2)) for stream in self.streams] if hiccups else []
+        self.rng = rng
+        self.streams: list[np.random.Generator] = []
+        self.pause_streams: list[tuple[np.random.Generator, ...]] = []
 
     @property
     def parties(self) -> tuple[str, ...]:
@@ -126,6 +134,10 @@ class LearnerDraws:
     def block(self) -> Block:
         """Draw the next block."""
         B, P = LEARNER_ROWS, len(self.times_s)
+        if not self.streams and not self.still:
+            self.streams = self.rng.spawn(P)
+            if self.noise is not None and self.noise.hiccups is not None:
+                self.pause_streams = [tuple(stream.spawn(2)) for stream in self.streams]
         if self.still:
             seconds = np.broadcast_to(self.times_s, (B, P))
         else:
@@ -172,6 +184,9 @@ class CohortDraws:
         self.noise = noise
         self.scatter: Scatter = scatter_of(noise)
         self.rng = rng
+        hiccups = 0.0 if noise is None or noise.hiccups is None else noise.hiccups.per_learner_hour / HOUR_S
+        struck = float(hiccups * (cohort_s * count).sum())
+        self.rows = int(np.clip(MOST_STRUCK / max(struck, 1.0), 1, COHORT_ROWS))
 
     @property
     def parties(self) -> tuple[str, ...]:
@@ -180,8 +195,8 @@ class CohortDraws:
 
     def block(self) -> Block:
         """Draw the next block."""
-        seconds = np.empty((COHORT_ROWS, len(self.count)))
-        sums = np.zeros(COHORT_ROWS)
+        seconds = np.empty((self.rows, len(self.count)))
+        sums = np.zeros(self.rows)
         for cohort, (expected_s, count) in enumerate(zip(self.cohort_s.tolist(), self.count.tolist(), strict=True)):
             seconds[:, cohort], mean_s = self._cohort(expected_s, count)
             sums += count * mean_s
@@ -191,12 +206,12 @@ class CohortDraws:
     def _cohort(self, expected_s: float, count: int) -> tuple[FloatArray, FloatArray]:
         """Return slowest and mean of a cohort for a block of updates."""
         struck, struck_s = self._struck(expected_s, count)
-        left = count - np.bincount(struck, minlength=COHORT_ROWS)
-        factor = largest(self.scatter, self.rng, np.maximum(left, 1), COHORT_ROWS)
+        left = count - np.bincount(struck, minlength=self.rows)
+        factor = largest(self.scatter, self.rng, np.maximum(left, 1), self.rows)
         slowest_s = np.where(left > 0, expected_s * factor, 0.0)
         sums = slowest_s + np.maximum(left - 1, 0) * expected_s * self.scatter.mean_below(factor)
         if len(struck):
-            sums += np.bincount(struck, weights=struck_s, minlength=COHORT_ROWS)
+            sums += np.bincount(struck, weights=struck_s, minlength=self.rows)
             np.maximum.at(slowest_s, struck, struck_s)
         return slowest_s, sums / count
 
@@ -207,8 +222,8 @@ class CohortDraws:
             return np.empty(0, dtype=np.int64), np.empty(0)
         assert self.noise is not None
         expected = hiccups.per_learner_hour * expected_s / HOUR_S
-        learners = self.rng.binomial(count, -np.expm1(-expected), COHORT_ROWS)
-        struck = np.repeat(np.arange(COHORT_ROWS), learners)
+        learners = self.rng.binomial(count, -np.expm1(-expected), self.rows)
+        struck = np.repeat(np.arange(self.rows), learners)
         # A first one for sure, when it comes given that it does, and those that come after it.
         first = -np.log1p(self.rng.random(len(struck)) * np.expm1(-expected))
         counts = 1 + self.rng.poisson(np.maximum(expected - first, 0.0))

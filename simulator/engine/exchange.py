@@ -92,8 +92,9 @@ class OverFabric:
     """The job's schedules are carried by a fabric, in competition with other jobs.
 
     An overlap law says when they start: so early that without competition the update takes what the law says. Buckets start
-    when they are ready and the one before is through. Without a barrier each learner's part starts when that learner is ready,
-    and it computes on as soon as its part has ended; but it does not enter a collective before the last one is over for all.
+    when they are ready and the one before is through. With a barrier they start when the last learner is as far, without one
+    each learner's part when that learner is; but no learner enters a collective before the last one is over for all.
+    Where every learner is simulated, each computes on as soon as its own part has ended.
 
     Parameters
     ----------
@@ -119,28 +120,29 @@ class OverFabric:
             self.buckets = [
                 (ready, scaled[share]) for share, ready in zip(overlap.shares(), overlap.ready_fractions(), strict=True)
             ]
-        self.lead_s = np.zeros(job.learners)
-        """For how long each learner computes already when an update is opened."""
-        self.leads_until = -1.0
+        self.drifts = job.mode == "every_learner" and job.learners_per_unit == 1
+        self.lead_s: FloatArray = np.zeros(1)
+        """For how long each learner computes already when the update is opened."""
+        self.leads_at_s = -1.0
 
     def __call__(self, run: Run, step: Step) -> Combining:
         """Let the learners compute, and carry their traffic."""
         env, began_s = run.env, run.env.now
-        lead_s = self.lead_s if self.leads_until == began_s else np.zeros(self.job.learners)
-        ahead = not self.job.barrier and bool(lead_s.any())
-        finish_s = np.maximum(step.finish_s - lead_s, 0.0) if ahead else step.finish_s
-        slowest_s, mean_s = (float(finish_s.max()), float(finish_s.mean())) if ahead else (step.slowest_s, step.mean_s)
-        met = run.meeting.open((finish_s if ahead else step.seconds).tolist(), None)
+        if self.leads_at_s != began_s:  # a pass or a checkpoint came between, and all waited for it
+            self.lead_s = np.zeros(1)
+        if self.lead_s.any():
+            finish_s = np.maximum(step.finish_s - self.lead_s, 0.0)
+            step = step._replace(
+                seconds=finish_s, finish_s=finish_s, slowest_s=float(finish_s.max()), mean_s=float(finish_s.mean())
+            )
+        met = run.meeting.open(step.seconds.tolist(), None)
         run.waits_for = "its traffic to be carried"
-        ends_s = np.full(self.job.learners, began_s)
+        ends_s: FloatArray = np.full(self.job.learners, began_s)
         for bucket, (ready, schedules) in enumerate(self.buckets):
-            starts: FloatArray | None = None
-            if self.job.barrier:
-                start_s = began_s + float(self._offset_s(ready, np.asarray(slowest_s)))
-                if env.now < start_s:
-                    yield env.timeout(start_s - env.now)
-            else:
-                starts = began_s - lead_s + self._offset_s(ready, step.finish_s)
+            ready_s = began_s - self.lead_s + self._offset_s(ready, step.finish_s + self.lead_s)
+            starts = None if self.job.barrier else ready_s
+            if self.job.barrier and env.now < ready_s.max():
+                yield env.timeout(float(ready_s.max()) - env.now)
             at_s = env.now
             under_way = [self.fabric.carry(one, _for_ranks(starts, one)) for one in schedules]
             for event in under_way:
@@ -153,13 +155,13 @@ class OverFabric:
             yield met
         yield from wait_for_input(run, began_s)
         if run.tells:
-            tell_learners(run, began_s, step._replace(finish_s=finish_s), began_s + slowest_s)
-        if not self.job.barrier:
-            self.lead_s, self.leads_until = np.maximum(env.now - ends_s, 0.0), env.now
-        return measured(run, began_s, slowest_s, mean_s)
+            tell_learners(run, began_s, step, began_s + step.slowest_s)
+        if self.drifts:
+            self.lead_s, self.leads_at_s = np.maximum(env.now - ends_s, 0.0), env.now
+        return measured(run, began_s, step.slowest_s, step.mean_s)
 
     def _offset_s(self, ready: float | None, compute_s: FloatArray) -> FloatArray:
-        """Return how long after the learners begin the traffic starts."""
+        """Return how long after a learner begins its traffic may start."""
         if ready is not None:
             return ready * compute_s
         joined = self.job.model.overlap.joined_time_s(compute_s, np.full_like(compute_s, self.alone_s))

@@ -9,17 +9,21 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from simulator.checkpointing import Checkpointing
 from simulator.errors import CheckpointWarning
 from simulator.network.fabric import Job as PlacedSchedule
 from simulator.network.laws import LinearReduce
 from simulator.overlap import SumOverlap
-from simulator.quantities import finite, non_negative, positive, whole
+from simulator.quantities import HOUR_S, ceil_whole, finite, non_negative, positive, whole
 from simulator.time_to_converge import TimeToConverge
 
 __all__ = ["Failures", "Hiccups", "Mode", "Noise", "NoiseKind", "TrainingJob"]
 
 Mode = Literal["cohorts", "every_learner"]
 NoiseKind = Literal["none", "lognormal", "gamma", "exponential"]
+
+MOST_HICCUPS = 100.0
+"""Hiccups of a learner in an update beyond which nobody would call them rare."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,11 +115,6 @@ class Failures:
     repair_s : float, optional
         Seconds after which a failed node is back, as a spare where none is missing, >= 0. Without it a failed node is back at
         once if there are no spare nodes, and never if there are.
-
-    Warns
-    -----
-    CheckpointWarning
-        Where the interval between checkpoints is longer than the time between failures.
     """
 
     node_mtbf_s: float
@@ -134,7 +133,6 @@ class Failures:
             positive("checkpoint_every_s", self.checkpoint_every_s)
             if self.checkpoint_every_updates is not None:
                 raise ValueError("checkpoint_every_updates must not be given beside checkpoint_every_s")
-            warn_where_rarer_than_failures("checkpoint_every_s", self.checkpoint_every_s, self)
         if self.checkpoint_every_updates is not None:
             whole("checkpoint_every_updates", self.checkpoint_every_updates)
         non_negative("checkpoint_s", self.checkpoint_s)
@@ -148,20 +146,10 @@ class Failures:
         """Theta: mean time between failures of the job, seconds."""
         return self.node_mtbf_s / self.nodes
 
-
-def warn_where_rarer_than_failures(name: str, interval_s: float, failures: Failures) -> None:
-    """Warn where a job works longer between two checkpoints than between two failures."""
-    between_s = failures.between_failures_s
-    if interval_s <= between_s:
-        return
-    best_s = np.sqrt(2.0 * failures.checkpoint_s * between_s)
-    advice = f"; about {best_s:.3g} s, sqrt(2 checkpoint_s x that time), loses least" if best_s > 0 else ""
-    warnings.warn(
-        f"{name} should be less than the time between failures of {failures.nodes} nodes, {between_s:.4g} s, got "
-        f"{interval_s:.4g} s between checkpoints{advice}",
-        CheckpointWarning,
-        stacklevel=4,
-    )
+    @property
+    def theory(self) -> Checkpointing:
+        """The closed form of the same failures, whose spares never run out and take no time."""
+        return Checkpointing(mtbf_s=self.between_failures_s, checkpoint_s=self.checkpoint_s, restart_s=self.restart_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,8 +182,8 @@ class TrainingJob:
         What an update sends over a fabric that other jobs use too: schedules with hosts, posted at once (their start_s is not
         used). The model's `reduce` then says what they take alone. Empty: Delta is the model's `reduce`.
     barrier : bool
-        Whether learners wait for one another before their traffic starts, or each starts its part when it is ready; the
-        model's laws know the slowest learner only, so that it matters with `traffic` alone.
+        Whether learners wait for one another before their traffic starts, or each starts its part when it is ready. It matters
+        with `traffic` alone: laws know the slowest learner only.
     server : {"fixed", "exponential"}, optional
         Learners do not meet but push their gradients to a parameter server, which takes one after the other as they come, for
         `delta_s` seconds of the model's LinearReduce each: exactly, or on average. Needs mode "every_learner".
@@ -203,6 +191,11 @@ class TrainingJob:
         Learners that share one compute unit, one after the other; whole, >= 1. More than 1 needs mode "every_learner".
     start_s : float
         When the job starts, seconds, >= 0.
+
+    Warns
+    -----
+    CheckpointWarning
+        Where checkpoints can hardly help: rarer than failures, or longer than the time between them.
     """
 
     name: str
@@ -233,6 +226,7 @@ class TrainingJob:
         slow = max(self.noise.slow_learners, default=0) if self.noise is not None else 0
         if slow >= P:
             raise ValueError(f"slow_learners must be learners from 0 to {P - 1:g}, got {slow}")
+        self._check_hiccups()
         whole("learners_per_unit", self.learners_per_unit)
         for name, given in (("learners_per_unit", self.learners_per_unit > 1), ("server", self.server is not None)):
             if given and self.mode != "every_learner":
@@ -244,10 +238,23 @@ class TrainingJob:
                 raise ValueError(f"traffic must be that of {P:g} learners, got {schedule.schedule.workers} workers")
         if not self.barrier and (self.mode != "every_learner" or self.learners_per_unit > 1):
             raise ValueError("barrier = false needs mode = 'every_learner' and a compute unit for each learner")
-        failures = self.failures
-        if failures is not None and failures.checkpoint_every_updates is not None:
-            every_s = failures.checkpoint_every_updates * float(self.closed_form.step_time_s(M, P))
-            warn_where_rarer_than_failures("checkpoint_every_updates", every_s, failures)
+        concern = self.failures.theory.concern(self.checkpoint_interval_s) if self.failures is not None else None
+        if concern is not None:
+            warnings.warn(f"{self.name}: {concern}", CheckpointWarning, stacklevel=3)
+
+    def _check_hiccups(self) -> None:
+        if self.noise is None or self.noise.hiccups is None:
+            return
+        model = self.closed_form
+        longest_s = max(
+            float(model.compute_time_s(self.batch_samples, self.learners)), float(model.cross_validation_time_s(self.learners))
+        )
+        hiccups = self.noise.hiccups.per_learner_hour * longest_s / HOUR_S
+        if hiccups > MOST_HICCUPS:
+            raise ValueError(
+                f"hiccups must be at most {MOST_HICCUPS:g} for a learner in an update or pass, got {hiccups:.4g}; "
+                "what comes so often is noise"
+            )
 
     def _check_server(self) -> None:
         if self.server not in ("fixed", "exponential"):
@@ -258,6 +265,18 @@ class TrainingJob:
             raise ValueError(f"server needs overlap = SumOverlap, got {self.model.overlap}")
         if self.traffic:
             raise ValueError("server must not be given beside traffic")
+
+    @property
+    def checkpoint_interval_s(self) -> float | None:
+        """Seconds of work between two checkpoints by the closed form: whole updates; None: there are no checkpoints."""
+        failures = self.failures
+        if failures is None or (failures.checkpoint_every_s is None and failures.checkpoint_every_updates is None):
+            return None
+        update_s = float(self.closed_form.update_time_s(self.batch_samples, self.learners))
+        if failures.checkpoint_every_updates is not None:
+            return failures.checkpoint_every_updates * update_s
+        assert failures.checkpoint_every_s is not None
+        return float(ceil_whole(failures.checkpoint_every_s / update_s)) * update_s
 
     @property
     def closed_form(self) -> TimeToConverge:

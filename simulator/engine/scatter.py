@@ -16,6 +16,9 @@ from simulator.quantities import ArrayLike, FloatArray
 
 __all__ = ["ExponentialScatter", "GammaScatter", "LogNormalScatter", "NoScatter", "Scatter", "largest", "scatter_of"]
 
+LEAST_SD = 1e-7
+"""Relative standard deviation below which a law cannot be told from its mean any more in floating point."""
+
 
 class Scatter(Protocol):
     """A law of factors, > 0, with mean 1."""
@@ -138,7 +141,7 @@ class ExponentialScatter:
 
 def scatter_of(noise: Noise | None) -> Scatter:
     """Return the law of a job's noise."""
-    if noise is None or noise.kind == "none" or noise.relative_sd == 0:
+    if noise is None or noise.kind == "none" or (noise.relative_sd is not None and noise.relative_sd < LEAST_SD):
         return NoScatter()
     if noise.kind == "exponential":
         return ExponentialScatter(1.0 if noise.relative_sd is None else noise.relative_sd)

@@ -166,15 +166,15 @@ def warn_about_keys_without_effect(
         warnings.warn(f"{path} had no effect on this answer: {reason}", NoEffectWarning, stacklevel=2)
 
 
-def warn_about_unverified(scenario: Scenario, case: Case) -> None:
-    """Warn where the answer rests on figures that are marked as checked by nobody."""
+def warn_about_unverified(scenario: Scenario, case: Case, also: tuple[str, ...] = ()) -> None:
+    """Warn where the answer rests on figures that are marked as checked by nobody; of the sections `also`, too."""
     unchecked = [
         path
         for path, value in values_of(scenario.tree)
         if path in scenario.records
         and scenario.records[path].verified is False
         and _variants(_number(path, value))
-        and _is_of(path, case)
+        and (_is_of(path, case) or path.split(".")[0] in also)
         and (".compute." not in path or path.startswith(f"{case.compute_key}."))
     ]
     if unchecked:

@@ -39,6 +39,12 @@ EQUATIONS = {
     "data_set_samples": "bound M <= data_set_samples",
     "input_samples_per_s": "T_Update >= M/rate",
     "every_updates": "N in the cross-validation term (Eqn 6)",
+    "relative_sd": "scatter of Gamma from update to update",
+    "factor": "Gamma of a slow learner",
+    "node_mtbf_s": "Theta = node_mtbf_s/nodes",
+    "checkpoint_s": "c in Theta e^(R/Theta) (e^((tau+c)/Theta) - 1) W/tau",
+    "restart_s": "R in Theta e^(R/Theta) (e^((tau+c)/Theta) - 1) W/tau",
+    "checkpoint_every_s": "tau in Theta e^(R/Theta) (e^((tau+c)/Theta) - 1) W/tau",
     "cost_ratio": "gamma_CV/gamma in the cross-validation term (Eqn 6)",
     "samples": "M_CV in the cross-validation term (Eqn 6)",
     "accelerators": "P = accelerators/accelerators_per_learner",
@@ -107,17 +113,18 @@ def _given(scenario: Scenario, case: Case) -> Iterator[dict[str, Any]]:
     for path, value in values_of(scenario.tree):
         root = path.split(".")[0]
         key = path.rsplit(".", 1)[-1]
-        if root not in (own, "cluster", "reduce", "cross_validation", "cost", "run", "seed", *network) or key in ENVELOPE:
+        sections = ("cluster", "reduce", "cross_validation", "cost", "run", "simulate", "seed", *network)
+        if root not in (own, *sections) or key in ENVELOPE:
             continue
         if path.startswith(f"{own}.compute.") and not path.startswith(f"{case.compute_key}."):
             continue
         unit = unit_of(key) if isinstance(value, int | float | str) and not isinstance(value, bool) else None
-        if unit is not None and value not in ("best", "all", "auto"):
+        if unit is not None and value not in ("best", "all", "auto", "mean", "drawn"):
             value = quantity(key, value)
         equation = EQUATIONS.get(key)
         if key == "accelerators_per_learner" and ".compute." in path:
             equation = "the learner that Gamma holds for"
-        if key == "kind":
+        if key == "kind" or value in ("mean", "drawn"):
             unit = None
         value = "inf" if value == np.inf else value
         yield _row(path, value, unit, scenario.records.get(path), equation)

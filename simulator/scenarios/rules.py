@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from simulator.errors import Fault
@@ -16,6 +17,7 @@ from simulator.scenarios.job_traces import trace_path
 
 if TYPE_CHECKING:
     from simulator.scenarios.resolve import Scenario
+    from simulator.scenarios.workload_section import WorkloadSection
 
 __all__ = ["accelerators_at_hand", "broken_rules", "learners_at_hand"]
 
@@ -48,6 +50,7 @@ def broken_rules(scenario: Scenario) -> list[Fault]:
     found += _network(scenario)
     found += _cost(scenario)
     found += _run(scenario)
+    found += _simulate(scenario)
     found += _sweep(scenario)
     found += _crossovers(scenario)
     found += _jobs(scenario)
@@ -169,19 +172,50 @@ def _run(scenario: Scenario) -> list[tuple[str, str]]:
     for i, M in enumerate(_as_list(run.batch_samples)):
         key = f"run.batch_samples[{i}]" if isinstance(run.batch_samples, tuple) else "run.batch_samples"
         if isinstance(M, float):
-            faults += [(key, rule) for rule in _given_batch(scenario, M, learners, whole)]
-    if sections.simulate is not None and at_hand is not None:
-        M, P = sections.simulate.batch_samples, sections.simulate.learners
+            faults += [(key, rule) for rule in _given_batch(scenario, sections.workload, M, learners, whole)]
+    return faults
+
+
+def _simulate(scenario: Scenario) -> list[tuple[str, str]]:
+    """Apply the bounds of [run] to what [simulate] gives, and to each [[job]]; name slow learners that do not exist."""
+    sections, faults = scenario.sections, []
+    at_hand = learners_at_hand(scenario)
+    if at_hand is None:
+        return []
+    simulate = sections.simulate
+    if simulate is not None:
+        M, P = simulate.batch_samples, simulate.learners
         P = P if isinstance(P, int) else at_hand
         if at_hand < P:
             faults.append(("simulate.learners", f"must be <= the {at_hand} learners of the cluster, got {P}"))
         elif isinstance(M, float):
-            faults += [("simulate.batch_samples", rule) for rule in _given_batch(scenario, M, [("simulate", P)], whole=True)]
+            rules = _given_batch(scenario, sections.workload, M, [("simulate", P)], whole=True)
+            faults += [("simulate.batch_samples", rule) for rule in rules]
+        highest = min(P, at_hand) if simulate.learners != "best" and not sections.job else at_hand
+        for i, slow in enumerate(simulate.noise.slow_learners if simulate.noise is not None else ()):
+            if slow.learner >= highest:
+                rule = f"must be a learner from 0 to {highest - 1}, got {slow.learner}"
+                faults.append((f"simulate.noise.slow_learners[{i}].learner", rule))
+    together = 0
+    for i, job in enumerate(sections.job):
+        if job.learners is None:
+            continue
+        together += job.learners
+        M = job.batch_samples
+        workloads = [workload for workload in sections.workload if workload.name == job.workload]
+        if isinstance(M, float):
+            rules = _given_batch(scenario, workloads, M, [("job", job.learners)], whole=True)
+            faults += [(f"job[{i}].batch_samples", rule) for rule in rules]
+    if together > at_hand:
+        rule = f"must have at most the {at_hand} learners of the cluster together, got {together}"
+        faults.append(("job", rule))
     return faults
 
 
-def _given_batch(scenario: Scenario, M: float, learners: list[tuple[str, int]], whole: bool) -> list[str]:
-    """Return the rules that a given mini-batch breaks."""
+def _given_batch(
+    scenario: Scenario, workloads: Sequence[WorkloadSection], M: float, learners: list[tuple[str, int]], whole: bool
+) -> list[str]:
+    """Return the rules that a given mini-batch of these workloads breaks."""
     rules = []
     if whole and int(M) != M:
         rules.append(f"must be a whole number of samples (or set whole_samples = false), got {M:.12g}")
@@ -189,7 +223,7 @@ def _given_batch(scenario: Scenario, M: float, learners: list[tuple[str, int]], 
     if most > M:
         rules.append(f"must be >= the {most} learners, each needs a sample, got {M:.12g}")
     fewest = min((P for _, P in learners), default=1)
-    for workload in scenario.sections.workload:
+    for workload in workloads:
         if workload.data_set_samples is not None and workload.data_set_samples < M:
             rules.append(f"must be <= data_set_samples = {workload.data_set_samples:.12g}, got {M:.12g}")
         entry = _entry(scenario, workload)

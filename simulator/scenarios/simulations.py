@@ -10,7 +10,7 @@ import numpy as np
 
 from simulator.checkpointing import Checkpointing, TimeWithFailures
 from simulator.engine.job import Failures, Hiccups, Noise, TrainingJob
-from simulator.errors import CheckpointWarning, Fault, InfeasibleError, NoUncertaintyWarning, ScenarioError
+from simulator.errors import Fault, InfeasibleError, NoUncertaintyWarning, ScenarioError
 from simulator.network.cluster_network import FabricDelta, PlacedRanks
 from simulator.scenarios.cases import Case
 from simulator.scenarios.resolve import Scenario
@@ -21,7 +21,7 @@ from simulator.studies.simulation import SharedNetwork, Simulation
 
 __all__ = ["CheckpointAdvice", "SimulatedJob", "SimulatedScenario", "simulated_scenario"]
 
-MOST_FAILURES = 1e6
+MOST_FAILURES = 1e5
 """Expected failures of one run beyond which nothing is simulated."""
 
 
@@ -54,11 +54,12 @@ class CheckpointAdvice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedJob:
-    """A job with the case and the closed-form answer behind it."""
+    """A job with the case and the closed-form answer behind it, and the nodes that it touches (None without a node)."""
 
     job: TrainingJob
     case: Case
     answer: Answer
+    nodes: int | None
     checkpoints: CheckpointAdvice | None
 
 
@@ -124,26 +125,25 @@ def simulated_scenario(scenario: Scenario, *, workload: str | None = None) -> Si
         traffic: Any = ()
         if isinstance(delta, FabricDelta) and shares_network and found.learners > 1:
             traffic = delta.traffic(found.learners)
-        failures, advice = _failures(scenario, section.failures, placed, found, request)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", CheckpointWarning)  # said with Daly's advice by _failures
-            job = TrainingJob(
-                name=request.name,
-                model=placed.model,
-                batch_samples=found.batch_samples,
-                learners=found.learners,
-                whole_samples=whole,
-                mode=section.mode,
-                run_to_run_relative=_run_to_run(scenario, section, case),
-                noise=_noise(section, first, found.learners),
-                failures=failures,
-                traffic=traffic,
-                barrier=section.barrier,
-                server=section.server,
-                learners_per_unit=section.learners_per_unit,
-                start_s=request.start_s,
-            )
-        jobs.append(SimulatedJob(job=job, case=placed, answer=found, checkpoints=advice))
+        nodes = _nodes(placed, delta, found.learners)
+        job = TrainingJob(
+            name=request.name,
+            model=placed.model,
+            batch_samples=found.batch_samples,
+            learners=found.learners,
+            whole_samples=whole,
+            mode=section.mode,
+            run_to_run_relative=_run_to_run(scenario, section, case),
+            noise=_noise(section, first, found.learners),
+            failures=_failures(section.failures, placed, found.learners, nodes),
+            traffic=traffic,
+            barrier=section.barrier,
+            server=section.server,
+            learners_per_unit=section.learners_per_unit,
+            start_s=request.start_s,
+        )
+        advice = _advice(scenario, job, found)
+        jobs.append(SimulatedJob(job=job, case=placed, answer=found, nodes=nodes, checkpoints=advice))
         first += found.learners
     networks = [delta for delta in deltas if isinstance(delta, FabricDelta)]
     network = None
@@ -237,6 +237,15 @@ def _placed(deltas: list[tuple[Any, int]], *, keep: bool) -> list[Any]:
     return found
 
 
+def _nodes(case: Case, delta: Any, learners: int) -> int | None:
+    """Return how many nodes a job touches: as few as hold it, or those that [network] places it on."""
+    if case.accelerators_per_node is None or not isinstance(delta, FabricDelta):
+        return case.nodes(learners)
+    each = case.accelerators_per_learner
+    accelerators = delta.places(learners)[:, None] * each + np.arange(each)
+    return len(np.unique(accelerators // case.accelerators_per_node))
+
+
 def _noise(section: SimulateSection, first: int, learners: int) -> Noise | None:
     """Return the noise of a job whose learners have the numbers from `first` on among those of all jobs."""
     noise = section.noise
@@ -268,32 +277,32 @@ def _run_to_run(scenario: Scenario, section: SimulateSection, case: Case) -> flo
     return spread
 
 
-def _failures(
-    scenario: Scenario, section: FailuresSection | None, case: Case, found: Answer, request: _Request
-) -> tuple[Failures | None, CheckpointAdvice | None]:
-    """Return what fails, and the advice on checkpoints; warn where checkpoints can hardly help."""
+def _failures(section: FailuresSection | None, case: Case, learners: int, on_nodes: int | None) -> Failures | None:
+    """Return what fails: the nodes of a job, or each accelerator where the cluster says nothing of nodes."""
     if section is None:
-        return None, None
-    nodes = case.nodes(found.learners) or found.learners * case.accelerators_per_learner
-    theory = Checkpointing.of_nodes(
-        node_mtbf_s=section.node_mtbf_s, nodes=nodes, checkpoint_s=section.checkpoint_s, restart_s=section.restart_s
+        return None
+    failures = Failures(
+        node_mtbf_s=section.node_mtbf_s,
+        nodes=on_nodes or learners * case.accelerators_per_learner,
+        checkpoint_every_updates=None if section.checkpoint_every_updates is None else int(section.checkpoint_every_updates),
+        checkpoint_s=section.checkpoint_s,
+        restart_s=section.restart_s,
+        spare_nodes=section.spare_nodes,
+        repair_s=section.repair_s,
     )
-    update_s, work_s = found.update_time_s, found.converge_time_s
-    every_updates: int | None = None
-    every_s: float | None = None
-    if section.checkpoint_every_updates is not None:
-        every_updates = int(section.checkpoint_every_updates)
-        interval_s: float | None = every_updates * update_s
-    elif section.checkpoint_every_s is None:
-        interval_s = None
-    else:
-        every_s = theory.best_interval_s if section.checkpoint_every_s == "best" else float(section.checkpoint_every_s)
-        if not every_s:  # checkpoints cost nothing: after each update
-            every_s, every_updates = None, 1
-        interval_s = max(np.ceil((every_s or 0.0) / update_s * (1.0 - 1e-9)), 1.0) * update_s
-    concern = theory.concern(interval_s)
-    if concern is not None:
-        warnings.warn(f"{request.name}: {concern}", CheckpointWarning, stacklevel=3)
+    every_s = section.checkpoint_every_s
+    if every_s == "best":
+        every_s = failures.theory.best_interval_s
+        if not every_s:  # checkpoints cost nothing
+            return replace(failures, checkpoint_every_updates=1)
+    return replace(failures, checkpoint_every_s=every_s)
+
+
+def _advice(scenario: Scenario, job: TrainingJob, found: Answer) -> CheckpointAdvice | None:
+    """Return how often the job saves and should save its state; ScenarioError where it would hardly ever end."""
+    if job.failures is None:
+        return None
+    theory, interval_s, work_s = job.failures.theory, job.checkpoint_interval_s, found.converge_time_s
     try:
         expected = _expected(theory, work_s, interval_s)
         if float(expected.failures) > MOST_FAILURES:
@@ -302,28 +311,15 @@ def _failures(
         best = theory.best_interval_s
         rule = f"{error}; save more often ({best:.3g} s is best), or give nodes that fail less often"
         raise ScenarioError([Fault(scenario.name, "simulate.failures", rule)]) from None
-    advice = CheckpointAdvice(
+    return CheckpointAdvice(
         every_s=interval_s,
         best_every_s=theory.best_interval_s,
         young_every_s=theory.young_interval_s,
         daly_every_s=theory.daly_interval_s,
         between_failures_s=theory.mtbf_s,
         expected=expected,
-        expected_at_best_s=float(_expected(theory, work_s, max(theory.best_interval_s, update_s)).total_s),
+        expected_at_best_s=float(_expected(theory, work_s, max(theory.best_interval_s, found.update_time_s)).total_s),
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", CheckpointWarning)  # said above, with Daly's advice
-        failures = Failures(
-            node_mtbf_s=section.node_mtbf_s,
-            nodes=nodes,
-            checkpoint_every_s=every_s,
-            checkpoint_every_updates=every_updates,
-            checkpoint_s=section.checkpoint_s,
-            restart_s=section.restart_s,
-            spare_nodes=section.spare_nodes,
-            repair_s=section.repair_s,
-        )
-    return failures, advice
 
 
 def _expected(theory: Checkpointing, work_s: float, interval_s: float | None) -> TimeWithFailures:

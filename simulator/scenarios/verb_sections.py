@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from simulator.messages import shown
 from simulator.quantities import non_negative, positive, whole
 from simulator.scenarios.checks import Best, at_least_one, check, whole_from_zero
 from simulator.scenarios.cluster_sections import Topology
@@ -152,7 +151,7 @@ class SimulateSection:
             ("learners_per_unit", self.learners_per_unit > 1),
         ):
             if given and self.mode != "every_learner":
-                raise ValueError(f"{name} = {shown(getattr(self, name))} needs mode = 'every_learner'")
+                raise ValueError(f"{name} needs mode = 'every_learner', got {self.mode!r}")
         if isinstance(self.replications, int):
             whole("replications", self.replications)
 
@@ -291,4 +290,4 @@ class JobSection:
         if self.learners_max is not None and self.learners_max < self.learners_min:
             raise ValueError(f"learners_max must be >= learners_min = {self.learners_min}, got {self.learners_max}")
         if self.learners is not None and (self.learners_min != 1 or self.learners_max is not None):
-            raise ValueError(f"learners = {self.learners} must not be given beside learners_min or learners_max")
+            raise ValueError(f"learners must not be given beside learners_min or learners_max, got {self.learners}")

@@ -291,6 +291,25 @@ def test_faults_of_the_reduce_law(text: str, says: str) -> None:
         ('[network]\ntopology = "star"\nplacement = { kind = "listed" }', "network.placement.hosts: must be given"),
         ('[network]\ntopology = "star"\nhost_link = { latency_s = 1 }', "network.host_link.bandwidth_bytes_per_s: is missing"),
         ('[simulate.noise]\nkind = "lognormal"', "simulate.noise.relative_sd: must be given for kind = 'lognormal'"),
+        (
+            '[simulate.noise]\nkind = "lognormal"\nrelative_sd = -0.1',
+            "simulate.noise.relative_sd: must be finite and >= 0, got -0.1",
+        ),
+        (
+            '[simulate.noise]\nkind = "exponential"\nrelative_sd = 1.5',
+            "simulate.noise.relative_sd: must be <= 1 for kind = 'exponential', got 1.5",
+        ),
+        (
+            '[simulate.noise]\nkind = "none"\nrelative_sd = 0.1',
+            "simulate.noise.relative_sd: must not be given for kind = 'none'",
+        ),
+        (
+            '[simulate.noise]\nkind = "none"\nslow_learners = [{ learner = 3, factor = 2 }, { learner = 3, factor = 1.5 }]',
+            "simulate.noise.slow_learners: must name each learner once, got 3 again",
+        ),
+        ("[simulate]\nbarrier = false", "simulate.barrier: needs mode = 'every_learner', got 'cohorts'"),
+        ('[simulate]\nserver = "fixed"', "simulate.server: needs mode = 'every_learner', got 'cohorts'"),
+        ("[simulate]\nlearners_per_unit = 2", "simulate.learners_per_unit: needs mode = 'every_learner', got 'cohorts'"),
         ("[simulate]\nreplications = 0", "simulate.replications: must be a whole number >= 1, got 0"),
         ("[simulate]\nreplications = { min = 3, max = 2 }", "simulate.replications.max: must be >= min = 3, got 2"),
         ('[simulate.failures]\nkind = "exponential"', "simulate.failures.node_mtbf_s: is missing"),
