@@ -12,17 +12,34 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-__all__ = ["draw_allocation", "plot_completion_times", "plot_learners_in_use"]
+__all__ = ["draw_allocation", "layers_of", "plot_completion_times", "plot_learners_in_use"]
 
-MOST_KINDS = 8
+MOST_KINDS = 7
 """Layers that are told apart; the others are drawn as one."""
+OTHERS = "others"
 INSTANTS = 2000
 """Points in time at which the learners in use are drawn where there are more changes than that."""
 LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)))
 
 
-def plot_learners_in_use(parts: pd.DataFrame, learners: int, ax: Axes | None = None) -> Axes:
-    """Draw the learners that each workload holds (each job, where there are few), one above the other, against time.
+def layers_of(parts: pd.DataFrame) -> tuple[pd.Series[str], list[str]]:
+    """Return the layer that each part is drawn in, and the layers from the bottom up: workloads, or jobs where one has all.
+
+    Those that hold most learners for longest have their own, the rest is "others".
+    """
+    by = "workload" if parts["workload"].nunique(dropna=False) > 1 else "job"
+    names = parts[by].fillna("without a model").astype(str)
+    held = (parts["learners"] * (parts["to_s"] - parts["from_s"])).groupby(names).sum()
+    kinds = sorted(held.nlargest(MOST_KINDS).index)
+    if len(held) > MOST_KINDS:
+        kinds.append(OTHERS)
+    return names.where(names.isin(kinds), OTHERS), kinds
+
+
+def plot_learners_in_use(
+    parts: pd.DataFrame, learners: int, ax: Axes | None = None, *, layers: tuple[pd.Series[str], list[str]] | None = None
+) -> Axes:
+    """Draw the learners that each workload holds (each job, where there is one workload), stacked, against time.
 
     Parameters
     ----------
@@ -32,6 +49,8 @@ def plot_learners_in_use(parts: pd.DataFrame, learners: int, ax: Axes | None = N
         All there are.
     ax : Axes, optional
         Where to draw.
+    layers : (Series, list), optional
+        As `layers_of` returns, so that several drawings have the same; of these parts by default.
 
     Returns
     -------
@@ -44,28 +63,23 @@ def plot_learners_in_use(parts: pd.DataFrame, learners: int, ax: Axes | None = N
         import matplotlib.pyplot as plt
 
         ax = plt.subplots()[1]
-    by = "job" if parts["job"].nunique() <= MOST_KINDS else "workload"
-    names = parts[by].fillna("without a model").astype(str)
-    held = (parts["learners"] * (parts["to_s"] - parts["from_s"])).groupby(names).sum().sort_values(ascending=False)
-    kinds = list(held.index[: MOST_KINDS - 1 if len(held) > MOST_KINDS else MOST_KINDS])
-    names = names.where(names.isin(kinds), "others")
-    kinds += ["others"] if (names == "others").any() and "others" not in kinds else []
+    names, kinds = layers if layers is not None else layers_of(parts)
     at = np.unique(np.concatenate([parts["from_s"], parts["to_s"]]))
     if len(at) > INSTANTS:
         at = np.linspace(at[0], at[-1], INSTANTS)
     unit_s, unit = time_unit(float(at[-1] - at[0]))
-    layers = []
+    heights = []
     for kind in kinds:
-        own = parts[names == kind]
+        own = parts[names.loc[parts.index] == kind]
         change = np.zeros(len(at))
         np.add.at(change, np.searchsorted(at, own["from_s"].clip(upper=at[-1])), own["learners"])
         np.add.at(change, np.searchsorted(at, own["to_s"].clip(upper=at[-1])), -own["learners"])
-        layers.append(np.cumsum(change))
-    ax.stackplot(at / unit_s, layers, labels=kinds, step="post", lw=0)
+        heights.append(np.cumsum(change))
+    colours = ["0.75" if kind == OTHERS else f"C{i}" for i, kind in enumerate(kinds)]
+    ax.stackplot(at / unit_s, heights, labels=kinds, colors=colours, step="post", lw=0)
     ax.axhline(learners, color="0.3", lw=1.0, ls="--")
-    ax.set(
-        xlabel=f"time ({unit})", ylabel="learners in use", ylim=(0.0, 1.05 * learners), xlim=(at[0] / unit_s, at[-1] / unit_s)
-    )
+    ax.set(xlabel=f"time ({unit})", ylabel="learners in use", ylim=(0.0, 1.05 * learners))
+    ax.margins(x=0.0)
     ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0, reverse=True)
     return ax
 
@@ -120,8 +134,9 @@ def draw_allocation(folder: Path, run: dict[str, Any]) -> list[Path]:
     figure, axes = plt.subplots(
         len(policies), 1, sharex=True, figsize=(8.4, 1.4 + 2.2 * len(policies)), squeeze=False, layout="constrained"
     )
+    layers = layers_of(parts)
     for policy, ax in zip(policies, axes[:, 0], strict=True):
-        plot_learners_in_use(parts[parts["policy"] == policy], run["learners"], ax)
+        plot_learners_in_use(parts[parts["policy"] == policy], run["learners"], ax, layers=layers)
         ax.set(title=f"{policy}, {parts['day'].iloc[0]}")
         if policy != policies[-1]:
             ax.set(xlabel="")
