@@ -61,8 +61,8 @@ def yolov3_parameters(classes: int = 20) -> int:
 
 def neumf_parameters(users: int = 6040, items: int = 3706, factors: int = 32, layers: int = 3) -> int:
     """Neural matrix factorisation: two embeddings of users and items each, a tower of layers, one output."""
-    width = factors * 2 ** (layers - 1)
-    sizes = [factors * 2 ** (layers - i) for i in range(layers)]
+    width = factors << (layers - 1)
+    sizes = [factors << (layers - i) for i in range(layers)]
     tower = [size * (size // 2) + size // 2 for size in sizes]
     return (users + items) * (factors + width) + sum(tower) + 2 * factors + 1
 
