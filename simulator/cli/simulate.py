@@ -66,10 +66,10 @@ def simulate(
         overrides = {"replications": replications} if replications is not None else None
         loaded = choice.load(scenario, simulate=overrides)
         title = _title(loaded)
-        inputs = [loaded.resolved(), choice.workload]
-        out = Output.prepared("simulate", output, title=title, seed=loaded.sections.seed, inputs=inputs, figures=figures)
         with request_errors(loaded.name):
             found = simulated_scenario(loaded, workload=choice.workload)
+        inputs = [loaded.resolved(), [repr(job.model) for job in found.simulation.jobs]]
+        out = Output.prepared("simulate", output, title=title, seed=loaded.sections.seed, inputs=inputs, figures=figures)
         _warn(loaded, found, choice.workload)
         task = Watched(simulation=found.simulation, watches=out.folder is not None, trace=trace, trace_updates=trace_updates)
         with out.journal() as journal, shown_progress("replications", found.simulation.plan.most) as told:
