@@ -279,6 +279,8 @@ def _sentence(summary: JobAnswer, is_random: bool) -> str:
         if abs(value) >= LEAST_SHARE * summary.closed_form_s
     ]
     longer = f"{percent(abs(more))} {'longer' if more > 0 else 'shorter'} than the closed form"
+    if more > 1.0:
+        longer = f"{more + 1.0:.3g} times as long as the closed form"
     return f"{text}; {longer}" + (f": {', '.join(told)}" if told else "")
 
 

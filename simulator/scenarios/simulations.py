@@ -153,6 +153,15 @@ def simulated_scenario(scenario: Scenario, *, workload: str | None = None) -> Si
     simulation = Simulation(
         jobs=tuple(one.job for one in jobs), network=network, seed=scenario.sections.seed, plan=_plan(section)
     )
+    hiccups = section.noise.hiccups if section.noise is not None else None
+    if hiccups is not None and hiccups.per_learner_hour > 0 and hiccups.duration_s > 0 and hiccups.tail <= 2:
+        lacks = "mean" if hiccups.tail <= 1 else "variance"
+        warnings.warn(
+            f"hiccups with tail = {hiccups.tail:g} have no finite {lacks}: rare long ones decide, the interval of the mean is "
+            "too narrow, and more replications hardly help",
+            NoUncertaintyWarning,
+            stacklevel=2,
+        )
     if simulation.is_random and simulation.plan.most == 1:
         warnings.warn(
             "a single replication says nothing about how runs differ: give simulate.replications, or --replications",

@@ -229,6 +229,19 @@ def test_checkpoints_rarer_than_failures_are_warned_about_once_with_better_inter
         assert "Daly's interval is 2.26e+03 s, the best 2.26e+03 s" in texts[0]  # sqrt(2*30*86400) = 2277
 
 
+@pytest.mark.parametrize(("tail", "lacks"), [(0.9, "mean"), (1.5, "variance"), (2.5, None)])
+def test_hiccups_with_a_tail_too_heavy_for_an_interval_are_warned_about(tmp_path: Path, tail: float, lacks: str | None) -> None:
+    extra = f'[simulate.noise]\nkind = "none"\nhiccups = {{ per_learner_hour = 1, duration_s = 2, tail = {tail} }}\n'
+    scenario = load_scenario(str(written(tmp_path, SCENARIO + "[simulate]\nreplications = 2\n" + extra)))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        simulated_scenario(scenario)
+    found = [str(warning.message) for warning in caught if warning.category is NoUncertaintyWarning]
+    assert [text.split(":")[0] for text in found] == (
+        [f"hiccups with tail = {tail:g} have no finite {lacks}"] if lacks is not None else []
+    )
+
+
 def test_checkpoints_that_take_longer_than_failures_are_apart_are_warned_about(tmp_path: Path) -> None:
     failures = FAILURES.replace('"2 day"', "50").replace("restart_s = 60", "restart_s = 1") + "checkpoint_every_s = 10\n"
     with pytest.warns(CheckpointWarning, match=r"demo: checkpoint_s = 30 is not below the 25 s .*; Daly's interval is 21.3 s"):
