@@ -153,6 +153,28 @@ def test_the_placement_of_the_network_deals_all_learners_out(tmp_path: Path) -> 
     assert [one.nodes for one in found.jobs] == [2, 2]
 
 
+def test_what_the_network_cannot_hold_is_a_fault_of_the_file(tmp_path: Path) -> None:
+    ps = ('collective = "ring"', 'collective = "ps"\nservers = 5')
+    (fault,) = faults(tmp_path, JOBS, TREE, ps)
+    assert fault == "network: servers must be at most the 1 hosts that 4 learners leave free, got 5"
+
+
+def test_the_best_batch_of_a_job_is_the_one_where_it_sits(tmp_path: Path) -> None:
+    # six learners in one node, or dealt out over two: Delta differs, and with it the best mini-batch
+    inside, across = (
+        simulated(tmp_path, JOBS, TREE, ('collective = "ring"', f'collective = "ring"\nplacement = {{ kind = "{kind}" }}'))
+        for kind in ("linear", "by_node")
+    )
+    for found in (inside, across):
+        job = found.jobs[0].job
+        times = [
+            float(job.closed_form.converge_time_s(M, 6))
+            for M in (job.batch_samples - 6, job.batch_samples, job.batch_samples + 6)
+        ]
+        assert min(times) == times[1]
+    assert inside.jobs[0].answer.reduce_time_s < across.jobs[0].answer.reduce_time_s
+
+
 def test_parameter_servers_of_several_jobs_have_hosts_of_their_own(tmp_path: Path) -> None:
     ps = ('collective = "ring"', 'collective = "ps"\nservers = 2')
     found = simulated(tmp_path, JOBS, TREE, ps)
