@@ -73,11 +73,12 @@ def simulate(
         _warn(loaded, found, choice.workload)
         task = Watched(simulation=found.simulation, watches=out.folder is not None, trace=trace, trace_updates=trace_updates)
         with out.journal() as journal, shown_progress("replications", found.simulation.plan.most) as told:
+            held = journal is not None and 0 in journal.results
             results = simulated(task, workers=processes, journal=journal, progress=told)
             if journal is not None:
                 journal.settle(len(results))
-        if trace is not None and journal is not None and not trace.exists():
-            task(0)  # that replication came from the journal: its timeline was asked for only now
+        if trace is not None and held:
+            task(0)  # that replication came from the journal: its timeline has still to be written
     summaries = answers(found.simulation, results)
     own = simulation_keys(loaded, found, summaries)
     tables: dict[str, Any] = {"replications.csv": _replication_rows(results)}
