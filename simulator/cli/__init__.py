@@ -84,8 +84,8 @@ def status(arguments: Sequence[str]) -> int:
     except BrokenPipeError:  # the reader of our output has gone: nothing left to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except KeyboardInterrupt:
-        _say("learnersim: interrupted")
+    except KeyboardInterrupt as error:
+        _say("; ".join(["learnersim: interrupted", *getattr(error, "__notes__", ())]))
         return 130
     return 0
 

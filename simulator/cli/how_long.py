@@ -237,7 +237,7 @@ def plot(run_dir: Path, /, *, json: bool = False) -> None:
     Parameters
     ----------
     run_dir
-        Folder that run, optimum or scale wrote with --out.
+        Folder that run, optimum, scale, simulate or fit updates wrote with --out.
     json
         Print one JSON object.
     """

@@ -66,18 +66,19 @@ def simulate(
         overrides = {"replications": replications} if replications is not None else None
         loaded = choice.load(scenario, simulate=overrides)
         title = _title(loaded)
-        inputs = [loaded.resolved(), choice.workload]
-        out = Output.prepared("simulate", output, title=title, seed=loaded.sections.seed, inputs=inputs, figures=figures)
         with request_errors(loaded.name):
             found = simulated_scenario(loaded, workload=choice.workload)
+        inputs = [loaded.resolved(), [repr(job.model) for job in found.simulation.jobs]]
+        out = Output.prepared("simulate", output, title=title, seed=loaded.sections.seed, inputs=inputs, figures=figures)
         _warn(loaded, found, choice.workload)
         task = Watched(simulation=found.simulation, watches=out.folder is not None, trace=trace, trace_updates=trace_updates)
         with out.journal() as journal, shown_progress("replications", found.simulation.plan.most) as told:
+            held = journal is not None and 0 in journal.results
             results = simulated(task, workers=processes, journal=journal, progress=told)
             if journal is not None:
                 journal.settle(len(results))
-        if trace is not None and journal is not None and not trace.exists():
-            task(0)  # that replication came from the journal: its timeline was asked for only now
+        if trace is not None and held:
+            task(0)  # that replication came from the journal: its timeline has still to be written
     summaries = answers(found.simulation, results)
     own = simulation_keys(loaded, found, summaries)
     tables: dict[str, Any] = {"replications.csv": _replication_rows(results)}
@@ -279,6 +280,8 @@ def _sentence(summary: JobAnswer, is_random: bool) -> str:
         if abs(value) >= LEAST_SHARE * summary.closed_form_s
     ]
     longer = f"{percent(abs(more))} {'longer' if more > 0 else 'shorter'} than the closed form"
+    if more > 1.0:
+        longer = f"{more + 1.0:.3g} times as long as the closed form"
     return f"{text}; {longer}" + (f": {', '.join(told)}" if told else "")
 
 

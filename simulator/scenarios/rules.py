@@ -196,19 +196,14 @@ def _simulate(scenario: Scenario) -> list[tuple[str, str]]:
             if slow.learner >= highest:
                 rule = f"must be a learner from 0 to {highest - 1}, got {slow.learner}"
                 faults.append((f"simulate.noise.slow_learners[{i}].learner", rule))
-    together = 0
     for i, job in enumerate(sections.job):
         if job.learners is None:
             continue
-        together += job.learners
         M = job.batch_samples
         workloads = [workload for workload in sections.workload if workload.name == job.workload]
         if isinstance(M, float):
             rules = _given_batch(scenario, workloads, M, [("job", job.learners)], whole=True)
             faults += [(f"job[{i}].batch_samples", rule) for rule in rules]
-    if together > at_hand:
-        rule = f"must have at most the {at_hand} learners of the cluster together, got {together}"
-        faults.append(("job", rule))
     return faults
 
 

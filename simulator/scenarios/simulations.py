@@ -10,14 +10,16 @@ import numpy as np
 
 from simulator.checkpointing import Checkpointing, TimeWithFailures
 from simulator.engine.job import Failures, Hiccups, Noise, TrainingJob
-from simulator.errors import Fault, InfeasibleError, NoUncertaintyWarning, ScenarioError
+from simulator.errors import CollectiveError, Fault, InfeasibleError, NoUncertaintyWarning, ScenarioError, TopologyError
 from simulator.network.cluster_network import FabricDelta, PlacedRanks
 from simulator.scenarios.cases import Case
 from simulator.scenarios.resolve import Scenario
+from simulator.scenarios.rules import learners_at_hand
 from simulator.scenarios.verb_sections import FailuresSection, JobSection, Replications, SimulateSection
 from simulator.studies.answer import Answer, answer
 from simulator.studies.replications import Plan
 from simulator.studies.simulation import SharedNetwork, Simulation
+from simulator.time_to_converge import Rounding
 
 __all__ = ["CheckpointAdvice", "SimulatedJob", "SimulatedScenario", "simulated_scenario"]
 
@@ -76,7 +78,6 @@ class _Request:
     """One job as the file asks for it."""
 
     name: str
-    key: str
     workload: str | None
     learners: int | Literal["best", "all"]
     batch_samples: float | Literal["best"]
@@ -102,64 +103,79 @@ def simulated_scenario(scenario: Scenario, *, workload: str | None = None) -> Si
     """
     section = scenario.sections.simulate or SimulateSection()
     requests = _requests(scenario, section, workload)
-    whole = scenario.sections.run.whole_samples is not False
-    solved: list[tuple[_Request, Case, Answer]] = []
-    for request in requests:
-        case = Case.of(scenario, workload=request.workload, rounding="whole" if whole else "exact")
-        found = answer(
-            case.model,
-            case.limits,
-            learners=case.learners_number(request.learners),
-            batch_samples=request.batch_samples,
-            max_learners=case.learners_at_hand,
-        )
-        case.warn_about(found.batch_samples, found.learners)
-        solved.append((request, case, found))
-    _check_room(scenario, solved)
-    deltas = _placed([(case.model.reduce, found.learners) for _, case, found in solved], keep=len(solved) == 1)
-    shares_network = len(solved) > 1 or not section.barrier
-    jobs: list[SimulatedJob] = []
-    first = 0
-    for (request, case, found), delta in zip(solved, deltas, strict=True):
-        placed = replace(case, model=replace(case.model, reduce=delta))
-        traffic: Any = ()
-        if isinstance(delta, FabricDelta) and shares_network and found.learners > 1:
-            traffic = delta.traffic(found.learners)
-        nodes = _nodes(placed, delta, found.learners)
-        job = TrainingJob(
-            name=request.name,
-            model=placed.model,
-            batch_samples=found.batch_samples,
-            learners=found.learners,
-            whole_samples=whole,
-            mode=section.mode,
-            run_to_run_relative=_run_to_run(scenario, section, case),
-            noise=_noise(section, first, found.learners),
-            failures=_failures(section.failures, placed, found.learners, nodes),
-            traffic=traffic,
-            barrier=section.barrier,
-            server=section.server,
-            learners_per_unit=section.learners_per_unit,
-            start_s=request.start_s,
-        )
-        advice = _advice(scenario, job, found)
-        jobs.append(SimulatedJob(job=job, case=placed, answer=found, nodes=nodes, checkpoints=advice))
-        first += found.learners
-    networks = [delta for delta in deltas if isinstance(delta, FabricDelta)]
-    network = None
+    rounding: Rounding = "exact" if scenario.sections.run.whole_samples is False else "whole"
+    cases = [Case.of(scenario, workload=request.workload, rounding=rounding) for request in requests]
+    try:
+        if scenario.sections.job:
+            cases = _placed(cases, [int(request.learners) for request in requests])
+        jobs: list[SimulatedJob] = []
+        for request, case in zip(requests, cases, strict=True):
+            before = sum(one.job.learners for one in jobs)
+            jobs.append(_job(scenario, section, request, case, before, shares=len(requests) > 1 or not section.barrier))
+    except (TopologyError, CollectiveError) as error:
+        raise ScenarioError([Fault(scenario.name, "network", str(error))]) from None
+    networks = [one.case.model.reduce for one in jobs if isinstance(one.case.model.reduce, FabricDelta)]
+    shared = None
     if networks:
         one = networks[0]
-        network = SharedNetwork(network=one.network, sends=one.sends, message_overhead_s=one.message_overhead_s)
+        shared = SharedNetwork(network=one.network, sends=one.sends, message_overhead_s=one.message_overhead_s)
     simulation = Simulation(
-        jobs=tuple(one.job for one in jobs), network=network, seed=scenario.sections.seed, plan=_plan(section)
+        jobs=tuple(one.job for one in jobs), network=shared, seed=scenario.sections.seed, plan=_plan(section)
     )
+    _warn_about_chance(section, simulation)
+    return SimulatedScenario(simulation=simulation, jobs=tuple(jobs))
+
+
+def _job(
+    scenario: Scenario, section: SimulateSection, request: _Request, case: Case, before: int, *, shares: bool
+) -> SimulatedJob:
+    """Return one job; `before` learners belong to jobs before it, `shares`: its traffic goes over a network with others."""
+    found = answer(
+        case.model,
+        case.limits,
+        learners=case.learners_number(request.learners),
+        batch_samples=request.batch_samples,
+        max_learners=case.learners_at_hand,
+    )
+    case.warn_about(found.batch_samples, found.learners)
+    delta = case.model.reduce
+    nodes = _nodes(case, delta, found.learners)
+    job = TrainingJob(
+        name=request.name,
+        model=case.model,
+        batch_samples=found.batch_samples,
+        learners=found.learners,
+        whole_samples=case.model.rounding == "whole",
+        mode=section.mode,
+        run_to_run_relative=_run_to_run(scenario, section, case),
+        noise=_noise(section, before, found.learners),
+        failures=_failures(section.failures, case, found.learners, nodes),
+        traffic=delta.traffic(found.learners) if isinstance(delta, FabricDelta) and shares else (),
+        barrier=section.barrier,
+        server=section.server,
+        learners_per_unit=section.learners_per_unit,
+        start_s=request.start_s,
+    )
+    return SimulatedJob(job=job, case=case, answer=found, nodes=nodes, checkpoints=_advice(scenario, job, found))
+
+
+def _warn_about_chance(section: SimulateSection, simulation: Simulation) -> None:
+    """Warn where the interval of the mean says less than it seems to."""
+    hiccups = section.noise.hiccups if section.noise is not None else None
+    if hiccups is not None and hiccups.per_learner_hour > 0 and hiccups.duration_s > 0 and hiccups.tail <= 2:
+        lacks = "mean" if hiccups.tail <= 1 else "variance"
+        warnings.warn(
+            f"hiccups with tail = {hiccups.tail:g} have no finite {lacks}: rare long ones decide, the interval of the mean is "
+            "too narrow, and more replications hardly help",
+            NoUncertaintyWarning,
+            stacklevel=3,
+        )
     if simulation.is_random and simulation.plan.most == 1:
         warnings.warn(
             "a single replication says nothing about how runs differ: give simulate.replications, or --replications",
             NoUncertaintyWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
-    return SimulatedScenario(simulation=simulation, jobs=tuple(jobs))
 
 
 def _requests(scenario: Scenario, section: SimulateSection, workload: str | None) -> list[_Request]:
@@ -170,7 +186,6 @@ def _requests(scenario: Scenario, section: SimulateSection, workload: str | None
         return [
             _Request(
                 name=name or "job",
-                key="simulate",
                 workload=name,
                 learners=section.learners,
                 batch_samples=section.batch_samples,
@@ -188,18 +203,21 @@ def _requests(scenario: Scenario, section: SimulateSection, workload: str | None
     for i, job in enumerate(listed):
         if _learners_of(job) is None:
             faults.append(Fault(scenario.name, f"job[{i}].learners", "is missing: say how many learners it has"))
+    together, at_hand = sum(_learners_of(job) or 0 for job in listed), learners_at_hand(scenario)
+    if at_hand is not None and together > at_hand:
+        rule = f"must have at most the {at_hand} learners of the cluster together, got {together}"
+        faults.append(Fault(scenario.name, "job", rule))
     if faults:
         raise ScenarioError(faults)
     return [
         _Request(
             name=job.name,
-            key=f"job[{i}]",
             workload=job.workload,
             learners=_learners_of(job) or 1,
             batch_samples=job.batch_samples,
             start_s=job.arrival_s,
         )
-        for i, job in enumerate(listed)
+        for job in listed
     ]
 
 
@@ -210,30 +228,27 @@ def _learners_of(job: JobSection) -> int | None:
     return job.learners_min if job.learners_min == job.learners_max else None
 
 
-def _check_room(scenario: Scenario, solved: list[tuple[_Request, Case, Answer]]) -> None:
-    at_hand = solved[0][1].learners_at_hand
-    wanted = sum(found.learners for _, _, found in solved)
-    if wanted > at_hand:
-        where = "job" if len(solved) > 1 else solved[0][0].key
-        rule = f"must have at most the {at_hand} learners of the cluster together, got {wanted}"
-        raise ScenarioError([Fault(scenario.name, where, rule)])
+def _placed(cases: list[Case], learners: list[int]) -> list[Case]:
+    """Return the cases with Delta of where each job sits.
 
-
-def _placed(deltas: list[tuple[Any, int]], *, keep: bool) -> list[Any]:
-    """Return Delta of each job where it sits: side by side in the order of the file, as [network] places all their learners."""
-    networks = [delta for delta, _ in deltas if isinstance(delta, FabricDelta)]
-    if keep or not networks:
-        return [delta for delta, _ in deltas]
-    places = networks[0].places(sum(learners for _, learners in deltas))
+    Jobs sit side by side in the order of the file, on the places that [network] deals out to all their learners; the servers of
+    each have free places of their own.
+    """
+    networks = [case.model.reduce for case in cases if isinstance(case.model.reduce, FabricDelta)]
+    if not networks:
+        return cases
+    places = networks[0].places(sum(learners))
     free = np.setdiff1d(np.arange(networks[0].slots), places)
     found = []
     first = servers = 0
-    for delta, learners in deltas:
-        own = PlacedRanks(kind="listed", hosts=tuple(places[first : first + learners].tolist()))
+    for case, P in zip(cases, learners, strict=True):
+        delta = case.model.reduce
+        assert isinstance(delta, FabricDelta)  # of all cases or of none: there is one [reduce]
+        own = PlacedRanks(kind="listed", hosts=tuple(places[first : first + P].tolist()))
         serving = tuple(free[servers : servers + delta.servers].tolist()) if delta.collective == "ps" else ()
-        found.append(replace(delta, placement=own, server_slots=serving))
-        first += learners
-        servers += len(serving)
+        first, servers = first + P, servers + len(serving)
+        placed = replace(delta, placement=own, server_slots=serving)
+        found.append(replace(case, model=replace(case.model, reduce=placed)))
     return found
 
 

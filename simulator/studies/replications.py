@@ -67,14 +67,14 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
-    """What replications say of one quantity.
+    """What replications say of one quantity, >= 0.
 
     Parameters
     ----------
     mean : float
         Their mean.
     lo, hi : float or None
-        90 % interval of the mean, Student's t; None of a single replication.
+        90 % interval of the mean, Student's t, cut off at 0; None of a single replication.
     p5, p50, p95 : float
         Quantiles of single replications, interpolated between the nearest two.
     """
@@ -100,7 +100,7 @@ class Spread:
         mean = float(x.mean())
         half = _halfwidth(x) if len(x) > 1 else None
         p5, p50, p95 = (float(value) for value in np.quantile(x, (0.05, 0.5, 0.95)))
-        lo, hi = (None, None) if half is None else (mean - half, mean + half)
+        lo, hi = (None, None) if half is None else (min(mean, max(mean - half, 0.0)), mean + half)
         return cls(mean=mean, lo=lo, hi=hi, p5=p5, p50=p50, p95=p95)
 
 

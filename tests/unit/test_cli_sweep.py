@@ -138,7 +138,9 @@ def test_workers_and_interruptions_change_no_byte(tmp_path: Path, monkeypatch: p
     plain = Sweep.row
     with monkeypatch.context() as patch:
         patch.setattr(Sweep, "row", lambda self, number: plain(self, number) if number < 2 else _interrupt())
-        assert command("sweep", path, "--out", broken, "--workers", "1").status == 130
+        stopped = command("sweep", path, "--out", broken, "--workers", "1")
+    assert (stopped.status, stopped.out) == (130, "")
+    assert stopped.lines == ["learnersim: interrupted; what was done is kept, --resume goes on"]
     assert sorted(contents(broken)) == ["journal.jsonl"]
     made: list[int] = []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,12 @@ def test_a_simulation_goes_to_other_processes_whole() -> None:
     task = Watched(simulation=Simulation(jobs=jobs, network=SharedNetwork(network=TREE), seed=5))
     again = pickle.loads(pickle.dumps(task))
     assert again(0) == task(0)
+
+
+def test_any_executor_makes_the_replications() -> None:
+    task = Watched(simulation=Simulation(jobs=(noisy(),), seed=3, plan=Plan(fewest=5, most=5)))
+    with ThreadPoolExecutor(3) as threads:
+        assert simulated(task, executor=threads, workers=3) == simulated(task, workers=1)
 
 
 def test_one_more_replication_leaves_the_others_as_they_were() -> None:

@@ -153,6 +153,28 @@ def test_the_placement_of_the_network_deals_all_learners_out(tmp_path: Path) -> 
     assert [one.nodes for one in found.jobs] == [2, 2]
 
 
+def test_what_the_network_cannot_hold_is_a_fault_of_the_file(tmp_path: Path) -> None:
+    ps = ('collective = "ring"', 'collective = "ps"\nservers = 5')
+    (fault,) = faults(tmp_path, JOBS, TREE, ps)
+    assert fault == "network: servers must be at most the 1 hosts that 4 learners leave free, got 5"
+
+
+def test_the_best_batch_of_a_job_is_the_one_where_it_sits(tmp_path: Path) -> None:
+    # six learners in one node, or dealt out over two: Delta differs, and with it the best mini-batch
+    inside, across = (
+        simulated(tmp_path, JOBS, TREE, ('collective = "ring"', f'collective = "ring"\nplacement = {{ kind = "{kind}" }}'))
+        for kind in ("linear", "by_node")
+    )
+    for found in (inside, across):
+        job = found.jobs[0].job
+        times = [
+            float(job.closed_form.converge_time_s(M, 6))
+            for M in (job.batch_samples - 6, job.batch_samples, job.batch_samples + 6)
+        ]
+        assert min(times) == times[1]
+    assert inside.jobs[0].answer.reduce_time_s < across.jobs[0].answer.reduce_time_s
+
+
 def test_parameter_servers_of_several_jobs_have_hosts_of_their_own(tmp_path: Path) -> None:
     ps = ('collective = "ring"', 'collective = "ps"\nservers = 2')
     found = simulated(tmp_path, JOBS, TREE, ps)
@@ -227,6 +249,19 @@ def test_checkpoints_rarer_than_failures_are_warned_about_once_with_better_inter
     if says is not None:
         assert texts[0].startswith(says)
         assert "Daly's interval is 2.26e+03 s, the best 2.26e+03 s" in texts[0]  # sqrt(2*30*86400) = 2277
+
+
+@pytest.mark.parametrize(("tail", "lacks"), [(0.9, "mean"), (1.5, "variance"), (2.5, None)])
+def test_hiccups_with_a_tail_too_heavy_for_an_interval_are_warned_about(tmp_path: Path, tail: float, lacks: str | None) -> None:
+    extra = f'[simulate.noise]\nkind = "none"\nhiccups = {{ per_learner_hour = 1, duration_s = 2, tail = {tail} }}\n'
+    scenario = load_scenario(str(written(tmp_path, SCENARIO + "[simulate]\nreplications = 2\n" + extra)))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        simulated_scenario(scenario)
+    found = [str(warning.message) for warning in caught if warning.category is NoUncertaintyWarning]
+    assert [text.split(":")[0] for text in found] == (
+        [f"hiccups with tail = {tail:g} have no finite {lacks}"] if lacks is not None else []
+    )
 
 
 def test_checkpoints_that_take_longer_than_failures_are_apart_are_warned_about(tmp_path: Path) -> None:
