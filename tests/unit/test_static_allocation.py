@@ -75,7 +75,8 @@ def test_options_among_some_learners_and_before_a_deadline() -> None:
     assert late is not None
     assert late.converge_time_s.tolist() == [3.0]
     assert options(9, 5).among([1], deadline_s=8.0) is None
-    assert options(9, 5, 4).least_learner_s == 9.0
+    assert options(9, 5).longer(2.0).converge_time_s.tolist() == [18.0, 10.0]
+    assert options(9, 5, 4).fastest_s == 4.0
 
 
 def test_units_are_learners_nodes_or_powers_of_two() -> None:
