@@ -122,6 +122,7 @@ def data_centre(scenario: Scenario, *, learners: int | None = None) -> DataCentr
             restart_s=section.restart_s,
             interval_s=section.interval_s,
             checkpoint_every_s=section.checkpoint_every_s,
+            weighted=section.objective == "weighted_time",
         ),
         section=section,
         days=days,

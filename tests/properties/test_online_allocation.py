@@ -92,6 +92,7 @@ def days(draw: st.DrawFn) -> tuple[list[Job], Rules]:
         restart_s=draw(st.sampled_from([0.0, 7.0])),
         interval_s=draw(st.sampled_from([None, 60.0])),
         checkpoint_every_s=draw(st.sampled_from([None, 10.0])),
+        weighted=draw(st.booleans()),
     )
     return jobs, rules
 

@@ -132,3 +132,31 @@ def test_the_shipped_traces_hold_what_their_readme_says(name: str, jobs: int, da
     assert not any(one.skipped for one in found)
     text = (SCENARIOS / "traces" / "README.md").read_text(encoding="utf-8")
     assert f"| `{name}.csv` | {jobs:,} |".replace(",", " ") in text
+
+
+BAD = ("", "x", "-1", "0", "nan", "inf", "1e400", "1_000", "\x07", "9" * 40)
+
+
+@pytest.mark.parametrize("column", ["source", "subset", "job_id", "arrival_s", "num_gpus", "model", "batch_size"])
+@pytest.mark.parametrize("value", BAD)
+def test_a_cell_of_the_shipped_trace_made_wrong_is_named_or_harmless(tmp_path: Path, column: str, value: str) -> None:
+    lines = (SCENARIOS / "traces" / "pollux.csv").read_text(encoding="utf-8").splitlines()
+    place, at = lines[0].split(",").index(column), 500
+    cells = lines[at].split(",")
+    cells[place] = value
+    path = tmp_path / "jobs.csv"
+    path.write_text("\n".join([*lines[:at], ",".join(cells), *lines[at + 1 :]]) + "\n", encoding="utf-8")
+    models = {model: model for model in ("cifar10", "deepspeech2", "yolov3", "bert", "ncf", "imagenet")}
+    refused, jobs = "", 0
+    try:
+        jobs = sum(len(one.jobs) for one in read_traces(path, name="jobs.csv", accelerators=64, models=models))
+    except ScenarioError as error:
+        refused = str(error)
+    # words are words; no mini-batch is no fault; nothing else may pass
+    harmless = (
+        value not in ("", "\x07")
+        if column in ("source", "subset", "job_id")
+        else (column, value) in (("batch_size", ""), ("arrival_s", "0"))
+    )
+    assert (jobs == 960) == harmless
+    assert harmless or (f"line {at + 1}" in refused and "\n" not in refused)

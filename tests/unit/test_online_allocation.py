@@ -103,7 +103,17 @@ def test_marginal_gain_lets_the_jobs_with_least_left_run_where_not_all_can() -> 
     found = schedule(jobs, Rules(learners=1), MarginalGain())
     assert found.start_s.tolist() == [30.0, 0.0, 10.0]
     heavy = [jobs[0], replace(jobs[1], weight=0.1), jobs[2]]  # 30, 100, 20 s for their weight
-    assert schedule(heavy, Rules(learners=1), MarginalGain()).start_s.tolist() == [20.0, 50.0, 0.0]
+    assert schedule(heavy, Rules(learners=1, weighted=True), MarginalGain()).start_s.tolist() == [20.0, 50.0, 0.0]
+    assert schedule(heavy, Rules(learners=1), MarginalGain()).start_s.tolist() == [30.0, 0.0, 10.0]
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+def test_a_heavier_job_gets_more_where_weights_count(weighted: bool) -> None:
+    even = options(*(100.0 / P for P in range(1, 9)))
+    jobs = [Job(name="light", arrival_s=0.0, best=even), Job(name="heavy", arrival_s=0.0, best=even, weight=3.0)]
+    found = schedule(jobs, Rules(learners=8, weighted=weighted), MarginalGain())
+    held = dict(zip(found.part_job[::-1].tolist(), found.part_learners[::-1].tolist(), strict=True))
+    assert (held[0], held[1]) == ((2, 6) if weighted else (4, 4))  # d log(1/P) = 1/P: equal gains at P in proportion to weight
 
 
 def test_progress_is_kept_over_mini_batches_as_a_fraction() -> None:

@@ -41,12 +41,15 @@ class Rules:
     checkpoint_every_s : float, optional
         A running job saves its state every so many seconds, and a change falls back to the last time; None: it is saved at the
         change, and only the update under way is lost.
+    weighted : bool
+        Whether policies see the jobs' weights; otherwise all weigh the same.
     """
 
     learners: int
     restart_s: float = 0.0
     interval_s: float | None = None
     checkpoint_every_s: float | None = None
+    weighted: bool = False
 
     def __post_init__(self) -> None:
         whole("learners", self.learners)
@@ -196,7 +199,7 @@ class _Run:
             ),
             kind=np.array([kinds[one] for one in options]),
             work=np.array([jobs[j].work for j in order]),
-            weight=np.array([jobs[j].weight for j in order]),
+            weight=np.array([jobs[j].weight if rules.weighted else 1.0 for j in order]),
             arrival_s=np.array([jobs[j].arrival_s for j in order]),
             requested=np.array([jobs[j].request(one) for j, one in zip(order, options, strict=True)]),
             option=np.full(n, -1),
