@@ -6,7 +6,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from simulator.cli.flags import MOST_LEARNERS, OutputFlags, ScenarioFlags, WholeNumber, WorkerFlags
-from simulator.errors import InfeasibleError, InfeasibleWarning, SimulatorError, UnverifiedWarning
+from simulator.errors import InfeasibleError, InfeasibleWarning, RepairWarning, SimulatorError, UnverifiedWarning
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -171,6 +171,13 @@ def _warn(scenario: Scenario, centre: DataCentre, results: Sequence[Any]) -> Non
         warnings.warn(
             f"the laws of {name} are borrowed: {what}; results without such jobs stand beside", UnverifiedWarning, stacklevel=2
         )
+    for result in results:
+        if result["parts"] is None:
+            what = result["what"]
+            text = (
+                f"{what['day']} under {what['policy']}: its {result['part_count']:,} parts are left out, rows of jobs are not"
+            )
+            warnings.warn(text, RepairWarning, stacklevel=2)
     for name, case in centre.cases.items():
         warn_about_unverified(scenario, case)
         used = {row[key] for result in results for row in result["rows"] if row["workload"] == name for key in BATCHES}

@@ -223,6 +223,19 @@ def test_requests_that_make_no_sense_are_refused(three: Path, flags: tuple[str, 
     assert len(found.lines) == 1
 
 
+def test_parts_that_are_too_many_are_left_out_with_a_warning(
+    drawn: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("simulator.studies.allocation.runs.MOST_PARTS", 10)
+    found = command("allocate", drawn, "--json", "--workers", "1", "--out", tmp_path / "out")
+    assert found.answer["parts"] is None
+    texts = [one["text"] for one in found.answer["warnings"] if one["class"] == "RepairWarning"]
+    assert len(texts) == 2
+    assert "draw 0 under marginal-gain: its" in texts[0]
+    assert not (tmp_path / "out" / "parts.csv").exists()
+    assert command("plot", tmp_path / "out").status == 0
+
+
 def test_a_scenario_without_jobs_is_refused() -> None:
     found = command("allocate", "resnet50-a100")
     assert (found.status, found.out) == (1, "")
