@@ -57,7 +57,7 @@ def allocate(
     compare
         Run the jobs under every policy.
     learners
-        Use only so many of the cluster's learners.
+        Use only so many of the cluster's learners (or any number where no job has laws).
     figures
         Draw the figures into the folder of --out too.
     """

@@ -89,7 +89,7 @@ def data_centre(scenario: Scenario, *, learners: int | None = None) -> DataCentr
     scenario : Scenario
         As resolved.
     learners : int, optional
-        How many of the cluster's learners there are; all by default.
+        How many there are, of the cluster's; all of them by default. Where no job has laws it may be more.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def data_centre(scenario: Scenario, *, learners: int | None = None) -> DataCentr
     if at_hand is None or sections.cluster is None:
         raise ScenarioError([Fault(scenario.name, "cluster", "is missing: say which nodes and how many")])
     count = learners or at_hand
-    if count > at_hand:
+    if count > at_hand and sections.workload:  # of jobs without laws nothing depends on the cluster
         raise ScenarioError([Fault(scenario.name, "cluster", f"has {at_hand} learners, got --learners {count}")])
     builder = _Builder.of(scenario, section, count)
     days: tuple[Day, ...]

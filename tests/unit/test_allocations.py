@@ -296,6 +296,17 @@ def test_a_workloads_own_delta_is_checked(tmp_path: Path, old: str, new: str, sa
     assert says in str(caught.value)
 
 
+def test_the_size_of_the_cluster_is_free_where_no_job_has_laws() -> None:
+    with warnings.catch_warnings(action="ignore"):
+        assert data_centre(load_scenario("philly")).rules.learners == 400
+        for learners in (128, 1000):
+            found = data_centre(load_scenario("philly"), learners=learners)
+            assert found.rules.learners == learners
+            assert found.days[0].jobs[0].best.learners[-1] == learners
+        with pytest.raises(ScenarioError, match=r"num_gpus: must be <= the 127 accelerators of the cluster, got 128"):
+            data_centre(load_scenario("philly"), learners=127)
+
+
 def test_days_without_the_jobs_whose_laws_are_borrowed() -> None:
     with warnings.catch_warnings(action="ignore"):
         found = data_centre(load_scenario("pollux-tuned"))
