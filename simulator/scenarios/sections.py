@@ -30,7 +30,7 @@ class ScenarioFile:
     """A whole scenario file. `option` stays as tables: each is laid over the file and checked as part of it."""
 
     schema: Literal[1]
-    workload: tuple[WorkloadSection, ...] = ()
+    workload: tuple[WorkloadSection, ...]
     title: str = ""
     seed: int = 0
     profiles: tuple[str, ...] = ()

@@ -9,8 +9,8 @@ from simulator.cli import main
 from tests.samples import SAMPLES
 from tests.support import SCENARIO, changed, command, written
 
-VERBS = ("run", "optimum", "scale", "explain", "simulate")
-LATER = ("design", "compare", "bom", "allocate")
+VERBS = ("run", "optimum", "scale", "explain", "simulate", "allocate")
+LATER = ("design", "compare", "bom")
 
 
 @pytest.mark.parametrize("verb", VERBS)
