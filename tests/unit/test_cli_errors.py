@@ -9,7 +9,7 @@ from simulator.cli import main
 from tests.samples import SAMPLES
 from tests.support import SCENARIO, changed, command, written
 
-VERBS = ("run", "optimum", "scale", "explain", "simulate", "allocate")
+VERBS = ("run", "optimum", "scale", "explain", "simulate")
 LATER = ("design", "compare", "bom")
 
 
@@ -24,7 +24,7 @@ def test_warnings_do_not_change_the_status() -> None:
     assert found.status == 0
 
 
-@pytest.mark.parametrize("verb", [*VERBS, *LATER])
+@pytest.mark.parametrize("verb", [*VERBS, "allocate", *LATER])
 def test_a_faulty_file_exits_with_1_whichever_verb(tmp_path: Path, verb: str) -> None:
     path = written(tmp_path, changed(SCENARIO, ("nodes = 2", "ndoes = 2"), ("seed = 7", "seed = -7")))
     found = command(verb, path)
@@ -35,7 +35,7 @@ def test_a_faulty_file_exits_with_1_whichever_verb(tmp_path: Path, verb: str) ->
     }
 
 
-@pytest.mark.parametrize("verb", [*VERBS, *LATER])
+@pytest.mark.parametrize("verb", [*VERBS, "allocate", *LATER])
 def test_a_missing_file_exits_with_1(verb: str) -> None:
     found = command(verb, "none/such.toml")
     assert (found.status, found.err) == (1, "none/such.toml: no such file\n")
@@ -152,7 +152,7 @@ def test_help_is_grouped_by_question() -> None:
     questions = ["How long?", "How fast is this network?", "What shall I buy?", "Who gets how many?", "What is there?"]
     places = [text.index(question) for question in questions]
     assert places == sorted(places)
-    for verb in (*VERBS, *LATER, "network", "plot", "scenarios", "profiles"):
+    for verb in (*VERBS, "allocate", *LATER, "network", "plot", "scenarios", "profiles"):
         assert f" {verb} " in text
 
 
