@@ -236,8 +236,11 @@ def test_a_policy_that_lets_no_job_end_is_stopped(monkeypatch: pytest.MonkeyPatc
     def restless(jobs: ActiveJobs, learners: int, /) -> list[int]:
         return [3 - int(jobs.held[0]) if jobs.held[0] else 1]
 
-    with pytest.raises(PolicyError, match="no job ended in 50 intervals: the policy keeps restarting them"):
+    with pytest.raises(PolicyError, match="nothing was done in 50 intervals: the policy keeps restarting the jobs"):
         schedule([A], Rules(learners=2, restart_s=60.0, interval_s=30.0), restless)
+    # slowly is not never: 100 updates of 1 s, one in every other interval
+    found = schedule([replace(A, best=options(100.0))], Rules(learners=1, interval_s=0.5), FirstComeFirstServed())
+    assert found.end_s.tolist() == [100.0]
 
 
 def test_a_job_that_fits_nowhere_is_refused() -> None:

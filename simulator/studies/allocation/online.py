@@ -19,8 +19,8 @@ from simulator.studies.allocation.options import Catalogue, IntArray, Options
 
 __all__ = ["Rules", "Schedule", "schedule"]
 
-MOST_INTERVALS = 1_000_000
-"""Intervals in a row in which no job comes or goes; then the policy is taken to keep all jobs from ending."""
+MOST_INTERVALS = 10_000
+"""Intervals in a row in which no job comes or goes and nothing is done: then the policy keeps all jobs from ending."""
 LEAST_UPDATE = 1e-6
 """Less than this part of an update is no update still to do: rounding of the progress added up."""
 
@@ -138,7 +138,7 @@ def schedule(
         departed, arrived = run.depart(now_s), run.arrive(now_s)
         run.idle_intervals = 0 if departed or arrived else run.idle_intervals + 1
         if run.idle_intervals > MOST_INTERVALS:
-            raise PolicyError(f"no job ended in {MOST_INTERVALS} intervals: the policy keeps restarting them")
+            run.must_have_advanced(now_s)
         if departed and progress is not None:
             progress(run.ended, now_s)
         if len(run.active):
@@ -177,6 +177,7 @@ class _Run:
     arrived: int
     ended: int
     idle_intervals: int
+    done_before: float
     parts: list[tuple[NDArray[np.generic], ...]]
 
     @classmethod
@@ -216,6 +217,7 @@ class _Run:
             arrived=0,
             ended=0,
             idle_intervals=0,
+            done_before=0.0,
             parts=[],
         )
 
@@ -271,6 +273,14 @@ class _Run:
         self._open(active[changed & (given > 0)], given[changed & (given > 0)], place[changed & (given > 0)], now_s)
         if self.arrived == len(self.jobs) and not np.any(self.held[active] > 0):
             raise PolicyError(f"the policy lets the last {len(active)} jobs wait for ever")
+
+    def must_have_advanced(self, now_s: float) -> None:
+        """Raise PolicyError where nothing was done in many intervals; else count them anew."""
+        running = self.active[self.held[self.active] > 0]
+        done = float(self.done.sum() + (self._updates(running, now_s)[0] / self._whole(running)).sum())
+        if done <= self.done_before:
+            raise PolicyError(f"nothing was done in {MOST_INTERVALS} intervals: the policy keeps restarting the jobs")
+        self.done_before, self.idle_intervals = done, 0
 
     def _checked(self, answer: Sequence[int] | IntArray, seen: ActiveJobs) -> tuple[IntArray, IntArray]:
         """Return what the policy gives each job and the option that it is; PolicyError where that cannot be."""
