@@ -20,9 +20,10 @@ from simulator.scenarios.allocations import data_centre
 from simulator.studies.allocation.jobs import Job, Policy
 from simulator.studies.allocation.lower_bound import mean_completion_bound_s
 from simulator.studies.allocation.marginal_gain import MarginalGain, MarginalGainFixedBatch
-from simulator.studies.allocation.online import Rules, schedule
+from simulator.studies.allocation.online import schedule
 from simulator.studies.allocation.options import IntArray, Options
 from simulator.studies.allocation.policies import EqualShare, FirstComeFirstServed, ShortestRemainingTime
+from simulator.studies.allocation.records import Rules
 from simulator.studies.allocation.static import Objective, StaticJob, allocate
 
 POLICIES: dict[str, Policy] = {

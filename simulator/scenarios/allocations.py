@@ -16,8 +16,8 @@ from simulator.scenarios.resolve import Scenario
 from simulator.scenarios.rules import learners_at_hand
 from simulator.scenarios.verb_sections import AllocateSection, JobSection
 from simulator.studies.allocation.jobs import Job
-from simulator.studies.allocation.online import Rules
 from simulator.studies.allocation.options import IntArray, Options, model_options, unit_learners
+from simulator.studies.allocation.records import Rules
 from simulator.studies.allocation.speedup import SpeedUp
 from simulator.studies.replications import generator
 

@@ -12,9 +12,10 @@ from simulator.quantities import FloatArray
 from simulator.studies.allocation.jobs import Job, Policy
 from simulator.studies.allocation.lower_bound import shortest_remaining_time_s
 from simulator.studies.allocation.marginal_gain import MarginalGain
-from simulator.studies.allocation.online import Rules, schedule
+from simulator.studies.allocation.online import schedule
 from simulator.studies.allocation.options import Options
 from simulator.studies.allocation.policies import EqualShare, FirstComeFirstServed
+from simulator.studies.allocation.records import Rules
 
 WARM_UP = 100
 """Jobs left out at the beginning of each day, when the queue is empty; a few times the queue's memory at these loads."""

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from simulator.studies.allocation.jobs import ActiveJobs, Job, Policy
 from simulator.studies.allocation.lower_bound import mean_completion_bound_s
 from simulator.studies.allocation.marginal_gain import MarginalGain, MarginalGainFixedBatch
-from simulator.studies.allocation.online import Rules, Schedule, schedule
+from simulator.studies.allocation.online import schedule
 from simulator.studies.allocation.options import IntArray, Options
 from simulator.studies.allocation.policies import EqualShare, FirstComeFirstServed, ShortestRemainingTime
+from simulator.studies.allocation.records import Rules, Schedule
 from simulator.studies.allocation.summary import in_use, summary
 
 

@@ -12,7 +12,8 @@ import numpy as np
 from simulator.errors import PolicyError
 from simulator.studies.allocation.jobs import Job, Policy
 from simulator.studies.allocation.lower_bound import mean_completion_bound_s
-from simulator.studies.allocation.online import Rules, schedule
+from simulator.studies.allocation.online import schedule
+from simulator.studies.allocation.records import Rules
 from simulator.studies.allocation.static import Objective
 from simulator.studies.allocation.summary import job_rows, part_columns, summary
 from simulator.studies.replications import Spread

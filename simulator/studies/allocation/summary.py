@@ -10,7 +10,7 @@ import numpy as np
 
 from simulator.quantities import HOUR_S, FloatArray
 from simulator.studies.allocation.jobs import Job
-from simulator.studies.allocation.online import Schedule
+from simulator.studies.allocation.records import Schedule
 
 __all__ = ["Summary", "in_use", "job_rows", "part_columns", "summary"]
 
