@@ -148,3 +148,24 @@ def test_an_answer_that_is_not_exact_says_how_far_it_may_be_off(problem: tuple[l
     slack = 1e-12 * found.cost
     assert found.lower_bound - slack <= least <= found.cost + slack
     assert found.cost - found.lower_bound <= choices.GAP * found.cost + slack
+
+
+def test_what_is_given_out_by_gain_is_not_taken_for_the_best() -> None:
+    # the first gains most for its size and leaves one unit that nobody can use: 0 + 10 + 10; the other two together: 10 + 4 + 4.1
+    first, second, third = (menu(np.array([0, size]), np.array([10.0, cost])) for size, cost in ((3, 0.0), (2, 4.0), (2, 4.1)))
+    found = choices._bounded([first, second, third], 4)
+    assert found.place.tolist() == [0, 1, 1]
+    assert found.cost == found.lower_bound == pytest.approx(18.1)
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(st.lists(st.floats(0.01, 100.0), min_size=33, max_size=40), min_size=1, max_size=4),
+    st.integers(4, 120),
+)
+def test_falling_times_of_any_shape_are_not_taken_for_convex(gains: list[list[float]], capacity: int) -> None:
+    menus = [menu(np.arange(1, len(one) + 2), 1e4 - np.concatenate([[0.0], np.cumsum(one)])) for one in gains]
+    found = least_cost(menus, capacity)
+    assert found.method in ("marginal gains", "branch and bound")  # too many options for the table
+    assert found.cost == pytest.approx(choices._tabulated(menus, capacity)[1], rel=1e-12)
+    assert found.lower_bound == found.cost
