@@ -151,7 +151,7 @@ def test_an_answer_that_is_not_exact_says_how_far_it_may_be_off(problem: tuple[l
 
 
 def test_what_is_given_out_by_gain_is_not_taken_for_the_best() -> None:
-    # the first gains most for its size and leaves one unit that nobody can use: 0 + 10 + 10; the other two together: 10 + 4 + 4.1
+    # the first gains most for its size and leaves a unit that nobody can use: 0 + 10 + 10; the others together: 10 + 4 + 4.1
     first, second, third = (menu(np.array([0, size]), np.array([10.0, cost])) for size, cost in ((3, 0.0), (2, 4.0), (2, 4.1)))
     found = choices._bounded([first, second, third], 4)
     assert found.place.tolist() == [0, 1, 1]
