@@ -36,6 +36,7 @@ bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/grid.py
 	$(BIN)/python benchmarks/start_up.py
 	$(BIN)/python benchmarks/network.py
+	$(BIN)/python benchmarks/allocation.py
 	$(BIN)/python benchmarks/engine.py
 
 clean:

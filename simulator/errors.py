@@ -19,9 +19,10 @@ __all__ = [
     "MissingPriceWarning",
     "NoEffectWarning",
     "NoUncertaintyWarning",
-    "NotInThisVersionError",
     "OldPriceWarning",
+    "PolicyError",
     "PoorFitWarning",
+    "RepairWarning",
     "ScenarioError",
     "SimulatorError",
     "SimulatorWarning",
@@ -94,8 +95,8 @@ class DeadlockError(SimulatorError):
     """A schedule or a simulation that cannot go on; the text names who waits for whom."""
 
 
-class NotInThisVersionError(SimulatorError):
-    """The request is valid, but belongs to a part that this version does not contain yet."""
+class PolicyError(SimulatorError):
+    """A policy that cannot be loaded, or that gives jobs learners that they cannot have; the text says which."""
 
 
 class SimulatorWarning(UserWarning):
@@ -140,6 +141,10 @@ class OldPriceWarning(SimulatorWarning):
 
 class PoorFitWarning(SimulatorWarning):
     """No law describes the measurements well, or another one does so better: the text says which and by how much."""
+
+
+class RepairWarning(SimulatorWarning):
+    """Part of a file could not be taken as it stands: the text says what was left out or changed instead."""
 
 
 class SlowdownWarning(SimulatorWarning):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simulator.allocation_plots import draw_allocation
 from simulator.comparison_plots import draw_comparison
 from simulator.design_plots import draw_design
 from simulator.errors import Fault, ScenarioError
@@ -20,7 +21,19 @@ if TYPE_CHECKING:
 
 __all__ = ["DRAWN", "draw_run", "plot_scaling", "plot_time_to_converge", "plot_topology", "plot_update", "plot_updates_fit"]
 
-DRAWN = ("run", "optimum", "scale", "simulate", "fit updates", "fit step-time", "validate", "measure", "design", "compare")
+DRAWN = (
+    "run",
+    "optimum",
+    "scale",
+    "simulate",
+    "fit updates",
+    "fit step-time",
+    "validate",
+    "measure",
+    "allocate",
+    "design",
+    "compare",
+)
 """Commands whose saved runs have figures."""
 BATCH_COLUMNS = ("batch_samples", "updates", "update_time_s", "reduce_time_s", "converge_time_s")
 CURVE_COLUMNS = ("batch_samples", "updates", "law_updates", "lo90", "hi90", "mean_lo90", "mean_hi90")
@@ -234,6 +247,8 @@ def draw_run(folder: Path, run: dict[str, Any]) -> list[Path]:
             written.append(save_figure(figure, folder / "figure_updates.png"))
         elif run["command"] == "simulate":
             written += draw_simulation(folder, run)
+        elif run["command"] == "allocate":
+            written += draw_allocation(folder, run)
         elif run["command"] == "scale":
             table = read_table(folder / "scaling.csv", ("learners", "converge_time_s", "efficiency"))
             figure, (above, below) = plt.subplots(2, 1, sharex=True, figsize=(7.2, 6.6), height_ratios=(3, 2))

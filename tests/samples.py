@@ -1,4 +1,4 @@
-"""Scenario files of every verb, made of shipped ids: what the format allows, also for verbs whose answer comes later."""
+"""Scenario files of every verb, made of shipped ids: what the format allows."""
 
 from __future__ import annotations
 

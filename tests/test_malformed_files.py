@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from simulator.cli.later import LATER
 from tests.mutations import Mutation, mutations
 from tests.samples import RUN, SAMPLES
 from tests.support import HARDWARE, ROOT, SCENARIOS, Outcome, assert_sound, command, written
@@ -91,10 +90,8 @@ def test_sections_of_other_verbs_are_checked_as_closely(tmp_path: Path, name: st
         pytest.skip("this is another way to say it, not a wrong one")
     path = tmp_path / "scenario.toml"
     path.write_bytes(mutation.content)
-    if name in LATER:
-        check(command(name, path), mutation, tmp_path, answered=2)
-    else:
-        check(command(name, path, "--json", "--workers", "1"), mutation, tmp_path)
+    workers = ("--workers", "1") if name in ("simulate", "sweep", "allocate") else ()
+    check(command(name, path, "--json", *workers), mutation, tmp_path)
 
 
 @pytest.mark.parametrize(

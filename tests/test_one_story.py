@@ -11,14 +11,13 @@ from typing import Any
 import pytest
 
 from simulator.cli import app, status
-from simulator.cli.later import LATER
 from simulator.scenarios import load_scenario
 
 ROOT = Path(__file__).parents[1]
 SCENARIO = "resnet50-a100"
 HERE = {
     *("run", "optimum", "scale", "simulate", "sweep", "explain", "plot", "network", "bom", "start", "design", "compare"),
-    *("fit", "validate", "measure"),
+    *("fit", "validate", "measure", "allocate"),
     *("scenarios", "profiles"),
 }
 """Commands that the story goes through; the test below fails when one joins the program but not the story."""
@@ -35,9 +34,9 @@ def run(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     return answered(capsys, "run", SCENARIO)
 
 
-def test_every_command_is_in_the_story_or_said_to_come_later() -> None:
+def test_every_command_is_in_the_story() -> None:
     commands = {name for name in app if not name.startswith("-")}
-    assert commands == HERE | set(LATER)
+    assert commands == HERE
 
 
 def test_optimum_gives_the_time_of_run(run: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,6 +103,53 @@ def test_sweep_gives_the_time_of_run_for_the_value_of_run(
     (row,) = [row for row in rows if row["cluster.nodes"] == 8]
     assert row["converge_time_s"] == pytest.approx(run["converge_time_s"], rel=1e-9)
     assert (row["learners"], row["batch_samples"]) == (run["learners"], run["batch_samples"])
+
+
+ONE_JOB = """
+[allocate]
+restart_s = "30 s"
+
+[[job]]
+name = "only"
+workload = "resnet50-mlperf"
+{learners}
+"""
+
+
+def with_one_job(folder: Path, learners: str) -> str:
+    """The scenario as a data centre with one job."""
+    shipped = (ROOT / "scenarios" / f"{SCENARIO}.toml").read_text(encoding="utf-8")
+    scenario = folder / "one-job.toml"
+    scenario.write_text(shipped + ONE_JOB.format(learners=learners), encoding="utf-8")
+    return str(scenario)
+
+
+def test_allocate_with_one_job_gives_the_time_of_run_and_of_simulate(
+    run: dict[str, Any], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    scenario = with_one_job(tmp_path, f"learners = {run['learners']}")
+    found = answered(capsys, "allocate", scenario, "--compare")
+    assert found["static"]["value"] == run["converge_time_s"]
+    assert found["static"]["gap"] == 0.0
+    assert len(found["rows"]) == 6  # static, and five policies
+    for row in found["rows"]:
+        assert row["completion_s"] == pytest.approx(run["converge_time_s"], rel=1e-12)
+        assert row["learners_first"] == row["learners_last"] == run["learners"]
+        assert (row["batch_samples_last"], row["updates"]) == (run["batch_samples"], run["updates"])
+    # what the event-driven simulation of the same job takes without noise: a sum of at most 1e4 updates
+    simulated = answered(capsys, "simulate", scenario)
+    assert found["rows"][1]["completion_s"] == pytest.approx(simulated["converge_time_s"]["mean"], rel=1e-9)
+
+
+def test_a_job_alone_gets_as_many_learners_as_make_it_fastest(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    best = answered(capsys, "optimum", SCENARIO, "--whole", "--learners", "best")
+    rows = answered(capsys, "allocate", with_one_job(tmp_path, ""))["rows"]
+    assert [row["policy"] for row in rows] == ["static", "marginal-gain"]
+    for row in rows:
+        assert (row["learners_last"], row["completion_s"]) == (
+            best["learners"],
+            pytest.approx(best["converge_time_s"], rel=1e-12),
+        )
 
 
 def test_explain_lists_the_numbers_that_give_the_time_of_run(run: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
@@ -372,9 +418,3 @@ def test_what_validate_says_stands_in_the_document(kind: str, capsys: pytest.Cap
     document = (ROOT / "docs/validation.md").read_text(encoding="utf-8").split(f"\n## {kind}: ")[1].split("\n## ")[0]
     (line,) = [line for line in document.splitlines() if line.startswith("all ") and not line.startswith("all (")]
     assert line.split()[1:3] == [str(everything["cases"]), str(everything["series"])]
-
-
-@pytest.mark.parametrize("verb", sorted(LATER))
-def test_later_verbs_check_the_file_and_say_that_they_come_later(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert status([verb, SCENARIO]) == 2
-    assert f"'{verb}' is not in this version" in capsys.readouterr().err

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from simulator.cli.later import LATER
 from simulator.costs.price_book import Price, first_day, load_price_book, prices_for
 from simulator.profiles import PROFILE_KINDS, load_profile, names, shipped_folder
 from simulator.scenarios import load_scenario
@@ -24,7 +23,9 @@ from tests.support import HARDWARE, ROOT, SCENARIOS, assert_sound, command, writ
 TOML_FILES = sorted([*SCENARIOS.rglob("*.toml"), *HARDWARE.rglob("*.toml")])
 HARDWARE_FILES = sorted(HARDWARE.rglob("*.toml"))
 WORKLOADS = sorted((SCENARIOS / "workloads").glob("*.toml"))
-RUNS = sorted(SCENARIOS.glob("*.toml"))
+EVERY = sorted(SCENARIOS.glob("*.toml"))
+ALLOCATIONS = [path for path in EVERY if "\n[allocate]\n" in path.read_text(encoding="utf-8")]
+RUNS = [path for path in EVERY if path not in ALLOCATIONS]
 WORDS = {"schema", "name", "title", "kind", "vendor", "released", "unit", "sample_unit", "fabric", "latency_kind", "notes"}
 DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
 
@@ -127,6 +128,17 @@ def test_a_scenario_answers(path: Path, verb: str) -> None:
     assert text.out
 
 
+@pytest.mark.parametrize("path", ALLOCATIONS, ids=ids(ALLOCATIONS))
+def test_an_allocation_answers(path: Path) -> None:
+    (line,) = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#   learnersim ")]
+    _, verb, named, *flags = shlex.split(line.removeprefix("#   "))
+    assert (verb, (ROOT / named).resolve()) == ("allocate", path)
+    found = command("allocate", path.stem, *flags, "--json", "--workers", "1")
+    assert found.status == 0, found.err
+    assert_sound(found.answer)
+    assert all(row["mean_completion_s"] >= row["lower_bound_completion_s"] for row in found.answer["summary"])
+
+
 @pytest.mark.parametrize("path", RUNS, ids=ids(RUNS))
 def test_every_option_of_a_scenario_answers(path: Path) -> None:
     for option in tomllib.loads(path.read_text(encoding="utf-8")).get("option", []):
@@ -135,7 +147,7 @@ def test_every_option_of_a_scenario_answers(path: Path) -> None:
             assert found.status == 0, found.err
 
 
-@pytest.mark.parametrize("path", RUNS, ids=ids(RUNS))
+@pytest.mark.parametrize("path", EVERY, ids=ids(EVERY))
 def test_every_number_of_a_scenario_that_was_measured_says_where(path: Path) -> None:
     scenario = load_scenario(path.stem)
     for key in scenario.own_keys:
@@ -150,7 +162,7 @@ def test_the_command_in_the_comment_is_right(path: Path) -> None:
         if line.startswith("#   learnersim "):
             _, verb, named, *flags = shlex.split(line.removeprefix("#   "))
             assert (ROOT / named).resolve() == path
-            assert command(verb, path, *flags).status == (2 if verb in LATER else 0)
+            assert command(verb, path, *flags).status == 0
 
 
 DESIGNS = [path for path in RUNS if "\n[design]\n" in path.read_text(encoding="utf-8")]
@@ -187,15 +199,6 @@ def test_the_shipped_purchases_have_a_total() -> None:
     assert command("run", "small-lab", "--json").answer["cluster_usd"] < 100_000
 
 
-@pytest.mark.parametrize(("verb", "text"), [(verb, text) for verb, text in SAMPLES.items() if verb in LATER])
-def test_a_file_of_a_later_verb_is_valid(tmp_path: Path, verb: str, text: str) -> None:
-    path = written(tmp_path, text)
-    assert load_scenario(str(path)).sections.schema == 1
-    found = command(verb, path)
-    assert (found.status, found.out) == (2, "")
-    assert found.err == f"learnersim: {path} is valid, but '{verb}' is not in this version\n"
-
-
 @pytest.mark.parametrize("text", [RUN, SAMPLES["sweep"]])
 @pytest.mark.parametrize("verb", ["run", "optimum", "scale", "explain"])
 def test_a_file_with_sections_of_other_verbs_answers_this_one(tmp_path: Path, verb: str, text: str) -> None:
@@ -221,7 +224,7 @@ def test_a_file_of_the_format_may_hold_every_section(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("path", sorted(SCENARIOS.rglob("*.csv")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted((SCENARIOS / "measurements").glob("*.csv")), ids=lambda path: path.name)
 def test_measurements_have_a_source_and_a_licence_in_every_row(path: Path) -> None:
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))

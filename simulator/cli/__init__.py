@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError, Group, Parameter
 
+from simulator.cli.allocate import allocate
 from simulator.cli.bom import bom
 from simulator.cli.compare import compare
 from simulator.cli.design import design
@@ -18,7 +19,6 @@ from simulator.cli.fit import updates as fit_updates
 from simulator.cli.fit_reduce import reduce as fit_reduce
 from simulator.cli.fit_step_time import step_time as fit_step_time
 from simulator.cli.how_long import explain, optimum, plot, run, scale
-from simulator.cli.later import LATER
 from simulator.cli.measure import measure
 from simulator.cli.network import network
 from simulator.cli.shelves import profiles, scenarios, show
@@ -27,7 +27,7 @@ from simulator.cli.start import start
 from simulator.cli.sweep import sweep
 from simulator.cli.validate import validate
 from simulator.cli.version import version
-from simulator.errors import NotInThisVersionError, SimulatorError
+from simulator.errors import SimulatorError
 
 __all__ = ["app", "main"]
 
@@ -52,13 +52,12 @@ app = App(
 )
 for command in (run, optimum, scale, simulate, sweep, explain, plot):
     app.command(command, group=HOW_LONG)
-for name, (group, function) in LATER.items():
-    app.command(function, name=name, group=GROUPS[group])
 app.command(network, group=GROUPS["network"])
 app.command(bom, group=GROUPS["buy"])
 app.command(design, group=GROUPS["buy"])
 app.command(compare, group=GROUPS["buy"])
 app.command(start, group=GROUPS["buy"])
+app.command(allocate, group=GROUPS["share"])
 fits = App(name="fit", help="Fit a law to measurements.", group=GROUPS["measure"], help_format="plaintext")
 fits.command(fit_updates, name="updates")
 fits.command(fit_reduce, name="reduce")
@@ -84,9 +83,6 @@ def status(arguments: Sequence[str]) -> int:
         app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
         _say(f"learnersim: {' '.join(str(error).split())}\nTry 'learnersim --help'.")
-        return 2
-    except NotInThisVersionError as error:
-        _say(str(error))
         return 2
     except SimulatorError as error:
         _say(str(error))

@@ -40,6 +40,7 @@ JOURNAL = "journal.jsonl"
 OWN_FILES = (
     *("run.json", "wall_clock.json", "rows.csv", "batch.csv", "scaling.csv", "summary.csv"),
     *("predictions.csv", "points.csv", "curve.csv"),
+    *("parts.csv", "comparison.csv", "figure_allocation.png", "figure_completion.png"),
     *("replications.csv", "updates.csv", "spans.csv", "sweep.csv", JOURNAL),
     *("times.csv", "converge.csv", "figure_measured_updates.png", "figure_measured_times.png"),
     *(
@@ -364,7 +365,11 @@ def print_table(rows: Sequence[Mapping[str, str]], *, right: Sequence[str] = (),
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else width, highlight=False, markup=False)
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for name in rows[0]:
-        whole = name in right or name in ("key", "name")  # such a cell is never broken, and a header only between words
+        whole = name in right or name in (
+            "key",
+            "name",
+            "policy",
+        )  # such a cell is never broken, and a header only between words
         needed = max(len(word) for word in label(name).split())
         if whole:
             needed = max(needed, *(len(row[name]) for row in rows))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from cyclopts import CycloptsError
 
 from simulator.cli.flags import OutputFlags, WholeNumber
-from simulator.errors import NotInThisVersionError, SimulatorError
+from simulator.errors import SimulatorError
 
 if TYPE_CHECKING:
     from simulator.validation.rows import Prediction, Validation
@@ -23,9 +23,6 @@ __all__ = ["KINDS", "Kind", "validate"]
 NO_OUTPUT = OutputFlags()
 WORST = 8
 """Cases with the largest errors that the text lists."""
-
-EVERY_KIND = ("updates", "gamma", "network", "reduce", "step-time", "time-to-converge", "bill-of-materials")
-"""What this or a later version validates."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -293,8 +290,6 @@ def _chosen(kind: str) -> Kind:
     if kind in KINDS:
         return KINDS[kind]
     known = ", ".join(KINDS)
-    if kind in EVERY_KIND:
-        raise NotInThisVersionError(f"learnersim: 'validate {kind}' is not in this version; there is: {known}")
     raise CycloptsError(msg=f"KIND must be one of {known}, got {shown(kind)}{did_you_mean(kind[:99], KINDS)}")
 
 

@@ -27,12 +27,12 @@ from simulator.network.laws import NoReduce
 from simulator.optimum import Limits
 from simulator.overlap import SumOverlap
 from simulator.profiles import peak_flop_per_s
-from simulator.scenarios.cluster_sections import CONTEXT_KEYS, FabricReduce
+from simulator.scenarios.cluster_sections import CONTEXT_KEYS, FabricReduce, ReduceSection
 from simulator.scenarios.costing import model_cost_of
 from simulator.scenarios.resolve import Scenario
 from simulator.scenarios.rules import learners_at_hand
 from simulator.scenarios.workload_section import FromFlops, WorkloadSection
-from simulator.time_to_converge import ComputeModel, ReduceModel, Rounding, TimeToConverge
+from simulator.time_to_converge import ComputeModel, OverlapLaw, ReduceModel, Rounding, TimeToConverge
 from simulator.uncertainty import FitRecord
 
 __all__ = ["Case"]
@@ -122,7 +122,7 @@ class Case:
                 convergence=chosen.convergence.law,
                 compute=compute,
                 reduce=_reduce(scenario, index, at_hand, per_learner, per_node),
-                overlap=sections.reduce.overlap if sections.reduce is not None else SumOverlap(),
+                overlap=_overlap(scenario, chosen),
                 cross_validation=sections.cross_validation,
                 accumulation=run.accumulation,
                 max_local_samples=limit if limit is not None else np.inf,
@@ -247,6 +247,8 @@ def _own_source(scenario: Scenario, table: str, key: str) -> str | None:
 def _workload(scenario: Scenario, name: str | None) -> tuple[int, WorkloadSection]:
     listed = scenario.sections.workload
     known = [workload.name for workload in listed]
+    if not listed:
+        raise ScenarioError([Fault(scenario.name, "workload", "is missing: the scenario has no [[workload]] to ask about")])
     if name is None:
         if len(listed) > 1:
             rule = f"there are {len(listed)}: say which, --workload NAME; known: {', '.join(known)}"
@@ -295,19 +297,36 @@ def _compute(scenario: Scenario, workload: WorkloadSection, prefix: str) -> tupl
     return law, key, entry.max_local_samples, text
 
 
+def _reduce_section(scenario: Scenario, workload: WorkloadSection) -> ReduceSection | None:
+    """Return [reduce]; where the scenario says nothing of it the workload's own, if these are the nodes it was measured on."""
+    sections = scenario.sections
+    if sections.reduce is not None or sections.network is not None or workload.reduce is None:
+        return sections.reduce
+    measured_here = sections.cluster is not None and sections.cluster.node == workload.reduce.node
+    return workload.reduce.section if measured_here else None
+
+
+def _overlap(scenario: Scenario, workload: WorkloadSection) -> OverlapLaw:
+    section = _reduce_section(scenario, workload)
+    return section.overlap if section is not None else SumOverlap()
+
+
 def _reduce(scenario: Scenario, index: int, at_hand: int, per_learner: int, per_node: int | None) -> ReduceModel:
     """Return Delta(P) with what it takes from the cluster and the workload filled in."""
     sections = scenario.sections
     workload = sections.workload[index]
-    if sections.reduce is None:
+    section = _reduce_section(scenario, workload)
+    if section is None:
         if sections.network is not None:
             return _fabric(scenario, index, at_hand, per_learner)
         if at_hand > 1:
             kinds = "none, constant, linear, node_log, two_tier_ring, ring, fabric"
             rule = f"is missing: {at_hand} learners need it; write [reduce] with kind = one of {kinds}"
+            if workload.reduce is not None:
+                rule += f" (that of workload[{index}] was measured on nodes {workload.reduce.node!r})"
             raise ScenarioError([Fault(scenario.name, "reduce", rule)])
         return NoReduce()
-    law: Any = sections.reduce.law
+    law: Any = section.law
     if isinstance(law, FabricReduce):
         return _fabric(scenario, index, at_hand, per_learner)
     own = {field.name for field in dataclasses.fields(law)}

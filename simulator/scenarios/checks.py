@@ -6,7 +6,10 @@ from typing import Any, Literal
 
 from simulator.quantities import positive, whole
 
-__all__ = ["Best", "at_least_one", "check", "share", "whole_from_zero"]
+__all__ = ["PROVENANCE_ENVELOPE", "Best", "at_least_one", "check", "share", "whole_from_zero"]
+
+PROVENANCE_ENVELOPE = ("source", "date", "verified", "notes")
+"""Keys of a table that say where its numbers come from."""
 
 Best = Literal["best"]
 """The word in place of a number that is to be searched."""

@@ -19,10 +19,19 @@ from simulator.network.laws import (
 )
 from simulator.overlap import BucketOverlap, HiddenOverlap, MaxOverlap, PowerOverlap, SumOverlap
 from simulator.quantities import fraction, non_negative, positive, whole
-from simulator.scenarios.checks import at_least_one, check, share, whole_from_zero
+from simulator.scenarios.checks import PROVENANCE_ENVELOPE, at_least_one, check, share, whole_from_zero
 from simulator.time_to_converge import OverlapLaw, ReduceModel
 
-__all__ = ["CONTEXT_KEYS", "ClusterSection", "CostSection", "FabricReduce", "NetworkSection", "ReduceSection", "Topology"]
+__all__ = [
+    "CONTEXT_KEYS",
+    "ClusterSection",
+    "CostSection",
+    "FabricReduce",
+    "MeasuredReduce",
+    "NetworkSection",
+    "ReduceSection",
+    "Topology",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +78,38 @@ class ReduceSection:
 
     law: ReduceModel | FabricReduce
     overlap: OverlapLaw = field(default_factory=SumOverlap)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredReduce:
+    """[workload.reduce]: Delta(P) of a workload as measured on nodes of a kind, for scenarios that say nothing else of it."""
+
+    node: str
+    section: ReduceSection
+
+
+def _structure_measured_reduce(value: Any, _: Any) -> MeasuredReduce:
+    if not isinstance(value, dict):
+        raise ValueError(f"must be a table, got {shown(value)}")
+    faults: list[tuple[str, str]] = []
+    node = value.get("node")
+    if not isinstance(node, str) or not node:
+        faults.append(("node", "is missing" if node is None else f"must be a name, got {shown(node)}"))
+    if value.get("kind") == "fabric":
+        faults.append(("kind", "must be a law, got 'fabric', which belongs to a scenario"))
+        raise TableFaults(faults)
+    section = None
+    try:
+        section = _structure_reduce(
+            {key: item for key, item in value.items() if key not in ("node", *PROVENANCE_ENVELOPE)}, None
+        )
+    except TableFaults as error:
+        faults += error.faults
+    if faults:
+        raise TableFaults(faults)
+    assert section is not None
+    assert isinstance(node, str)
+    return MeasuredReduce(node=node, section=section)
 
 
 def _structure_reduce(value: Any, _: Any) -> ReduceSection:
@@ -201,3 +242,4 @@ class CostSection:
 
 
 CONVERTER.register_structure_hook(ReduceSection, _structure_reduce)
+CONVERTER.register_structure_hook(MeasuredReduce, _structure_measured_reduce)

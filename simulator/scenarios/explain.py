@@ -11,6 +11,7 @@ import numpy as np
 from simulator.errors import InfeasibleError
 from simulator.limits import EXTRAPOLATION_FACTOR, admissible_batch_samples
 from simulator.loading import Provenance, quantity, unit_of, values_of
+from simulator.overlap import SumOverlap
 from simulator.scenarios.cases import Case
 from simulator.scenarios.explain_money import money_rows
 from simulator.scenarios.resolve import Scenario
@@ -104,7 +105,7 @@ def explanation(scenario: Scenario, case: Case) -> list[dict[str, Any]]:
                 if field.name == "whole_samples" and value is None:
                     value = "true for run, false for optimum"
                 rows.append(_derived(f"{section}.{field.name}", value, unit_of(field.name), "default"))
-    if "overlap" not in (scenario.tree.get("reduce") or {}):
+    if "overlap" not in (scenario.tree.get("reduce") or {}) and isinstance(case.model.overlap, SumOverlap):
         rows.append(_derived("reduce.overlap", "sum", None, "default", "T_Update = Gamma + Delta (Eqn 3)"))
     if "accelerators_per_learner" not in (scenario.tree.get("cluster") or {}):
         rows.append(_derived("cluster.accelerators_per_learner", 1, None, "default", EQUATIONS["accelerators_per_learner"]))

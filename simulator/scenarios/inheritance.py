@@ -42,7 +42,10 @@ def profile_folders_of(tree: Table, folder: Path, file: str) -> tuple[list[Path]
 def with_workload_profiles(
     tree: Table, records: dict[str, Provenance], folder: Path, folders: list[Path], file: str
 ) -> tuple[Table, dict[str, Provenance], list[Fault]]:
-    """Lay each [[workload]] over the profile that it uses."""
+    """Lay each [[workload]] over the profile that it uses. Jobs of a trace may be without laws: it needs none."""
+    allocate = tree.get("allocate")
+    if "workload" not in tree and isinstance(allocate, dict) and isinstance(allocate.get("trace"), dict):
+        return {**tree, "workload": []}, records, []
     listed = tree.get("workload")
     if not isinstance(listed, list):
         return tree, records, []

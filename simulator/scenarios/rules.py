@@ -15,6 +15,7 @@ from simulator.network.laws import LinearReduce
 from simulator.overlap import SumOverlap
 from simulator.profiles import is_path
 from simulator.scenarios.cluster_sections import FabricReduce, NetworkSection
+from simulator.scenarios.job_traces import trace_path
 
 if TYPE_CHECKING:
     from simulator.scenarios.resolve import Scenario
@@ -313,6 +314,19 @@ def _jobs(scenario: Scenario) -> list[tuple[str, str]]:
             faults.append((f"job[{i}].workload", rule))
         if job.name in names[:i]:
             faults.append((f"job[{i}].name", f"must be unique, got {job.name!r} again"))
-    if sections.job and sections.allocate is not None and sections.allocate.trace is not None:
-        faults.append(("job", "must not be given beside [allocate.trace]"))
+    allocate = sections.allocate
+    if allocate is None:
+        return faults
+    for name, given in (("trace", allocate.trace), ("arrivals", allocate.arrivals)):
+        if sections.job and given is not None:
+            faults.append(("job", f"must not be given beside [allocate.{name}]"))
+    for model, workload in (allocate.trace.models if allocate.trace is not None else {}).items():
+        if workload not in known:
+            rule = f"must name a workload of the file, got {workload!r}{did_you_mean(workload, known)}"
+            faults.append((f"allocate.trace.models.{model}", rule))
+    if allocate.trace is not None:
+        try:
+            trace_path(allocate.trace.file, scenario.folder)
+        except ValueError as error:
+            faults.append(("allocate.trace.file", str(error)))
     return faults

@@ -53,5 +53,6 @@ class ScenarioFile:
 
     def __post_init__(self) -> None:
         whole("seed", self.seed, lowest=0)
-        if not self.workload:
+        of_a_trace = self.allocate is not None and self.allocate.trace is not None  # whose jobs may be without laws
+        if not self.workload and not of_a_trace:
             raise ValueError("workload must be given at least once, as [[workload]]")

@@ -8,8 +8,11 @@ from typing import Literal
 from simulator.quantities import non_negative, positive, whole
 from simulator.scenarios.checks import Best, at_least_one, check, whole_from_zero
 from simulator.scenarios.cluster_sections import Topology
+from simulator.studies.allocation.options import Unit
+from simulator.studies.allocation.speedup import SpeedUp
+from simulator.studies.allocation.static import Objective
 
-__all__ = ["AllocateSection", "CompareSection", "DesignSection", "JobSection", "RunSection", "SimulateSection"]
+__all__ = ["POLICY_NAMES", "AllocateSection", "CompareSection", "DesignSection", "JobSection", "RunSection", "SimulateSection"]
 
 MOST_REPLICATIONS = 1_000_000
 MOST_RELATIVE_SD = 10.0
@@ -224,13 +227,14 @@ class CompareSection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceKeys:
-    """[allocate.trace]: jobs from a file."""
+    """[allocate.trace]: jobs from a file. `speedup` is that of jobs without a model."""
 
     file: str
     source: str | None = None
     subset: str | None = None
     models: dict[str, str] = field(default_factory=dict)
     unknown_models: Literal["skip", "refuse"] = "refuse"
+    speedup: SpeedUp | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,28 +244,32 @@ class ArrivalsKeys:
     kind: Literal["poisson"]
     per_hour: float
     count: int
+    replications: int = 1
 
     def __post_init__(self) -> None:
-        check(self, per_hour=positive, count=whole)
+        check(self, per_hour=positive, count=whole, replications=whole)
+
+
+POLICY_NAMES = ("fcfs", "equal", "srtf", "marginal-gain", "marginal-gain-fixed-batch")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AllocateSection:
     """[allocate]: who gets how many learners."""
 
-    objective: Literal["mean_time", "weighted_time", "makespan", "worst_slowdown"] = "mean_time"
+    objective: Objective = "mean_time"
     policy: str = "marginal-gain"
-    unit: Literal["learner", "node", "power_of_two"] = "learner"
+    unit: Unit = "learner"
     restart_s: float = 0.0
     interval_s: float | None = None
+    checkpoint_every_s: float | None = None
     trace: TraceKeys | None = None
     arrivals: ArrivalsKeys | None = None
 
     def __post_init__(self) -> None:
-        check(self, restart_s=non_negative, interval_s=positive)
-        known = ("fcfs", "equal", "srtf", "marginal-gain", "marginal-gain-fixed-batch")
-        if self.policy not in known and ":" not in self.policy:
-            raise ValueError(f"policy must be one of {', '.join(known)} or module:attribute, got {self.policy!r}")
+        check(self, restart_s=non_negative, interval_s=positive, checkpoint_every_s=positive)
+        if self.policy not in POLICY_NAMES and ":" not in self.policy:
+            raise ValueError(f"policy must be one of {', '.join(POLICY_NAMES)} or module:attribute, got {self.policy!r}")
         if self.trace is not None and self.arrivals is not None:
             raise ValueError("arrivals must not be given beside trace")
 

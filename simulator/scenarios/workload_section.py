@@ -11,7 +11,8 @@ from simulator.convergence import HardCornerLaw, InverseLaw, PowerLaw, SharpCorn
 from simulator.loading import CONVERTER, Table, structure_kind
 from simulator.messages import TableFaults, shown
 from simulator.quantities import fraction, positive, whole
-from simulator.scenarios.checks import check
+from simulator.scenarios.checks import PROVENANCE_ENVELOPE, check
+from simulator.scenarios.cluster_sections import MeasuredReduce
 from simulator.theory import NoiseFloorLaw
 from simulator.time_to_converge import ComputeModel, ConvergenceLaw
 from simulator.uncertainty import FitRecord
@@ -91,7 +92,6 @@ COMPUTE_KINDS: dict[str, Any] = {
     "affine": AffineCompute,
     "tabulated": TabulatedComputeKeys,
 }
-PROVENANCE_ENVELOPE = ("source", "date", "verified", "notes")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,6 +283,7 @@ class WorkloadSection:
     convergence: ConvergenceSection
     compute: ComputeTable
     name: str
+    reduce: MeasuredReduce | None = None
     schema: Literal[1] = 1
     use: str | None = None
     title: str | None = None
@@ -294,6 +295,7 @@ class WorkloadSection:
     train_flop_per_sample: float | None = None
     input_samples_per_s: float | None = None
     tuning_factor: float = 1.0
+    borrowed: str | None = None
     source: str | None = None
     date: str | None = None
     verified: bool | None = None

@@ -20,7 +20,7 @@ from simulator.optimum import (
 )
 from simulator.time_to_converge import Shares, TimeToConverge
 
-__all__ = ["Answer", "answer", "law_keys"]
+__all__ = ["Answer", "answer", "hard_limits", "law_keys"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +141,7 @@ def answer(
     )
 
 
-def _hard(limits: Limits) -> Limits:
+def hard_limits(limits: Limits) -> Limits:
     """Return the bounds that no request can move: the user's own and the measured range do not bind a given mini-batch."""
     return replace(limits, largest_measured_samples=None, min_batch_samples=None, max_batch_samples=None)
 
@@ -151,7 +151,7 @@ def _yardstick_limits(model: TimeToConverge, limits: Limits, P: float) -> Limits
     try:
         admissible_batch_samples(model, limits, P)
     except InfeasibleError:
-        return _hard(limits)
+        return hard_limits(limits)
     return limits
 
 
@@ -159,7 +159,7 @@ def _given(model: TimeToConverge, limits: Limits, M: float, P: float) -> Optimum
     """A given mini-batch, refused where it is not admissible."""
     if model.rounding == "whole" and float(M) != int(M):
         raise InfeasibleError(f"batch_samples must be a whole number of samples in a run, got {M:g}")
-    (lowest, low), (highest, high) = admissible_batch_samples(model, _hard(limits), P)
+    (lowest, low), (highest, high) = admissible_batch_samples(model, hard_limits(limits), P)
     if lowest * (1 - 1e-12) > M:
         why = "outside the range of the laws"
         if low == "one_sample_per_learner":

@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 
 from simulator.cli import main
-from tests.samples import SAMPLES
 from tests.support import SCENARIO, changed, command, written
 
 VERBS = ("run", "optimum", "scale", "explain", "simulate")
-LATER = ("allocate",)
+OTHERS = ("sweep", "design", "compare", "bom", "allocate")
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -24,7 +23,7 @@ def test_warnings_do_not_change_the_status() -> None:
     assert found.status == 0
 
 
-@pytest.mark.parametrize("verb", [*VERBS, *LATER])
+@pytest.mark.parametrize("verb", [*VERBS, *OTHERS])
 def test_a_faulty_file_exits_with_1_whichever_verb(tmp_path: Path, verb: str) -> None:
     path = written(tmp_path, changed(SCENARIO, ("nodes = 2", "ndoes = 2"), ("seed = 7", "seed = -7")))
     found = command(verb, path)
@@ -35,32 +34,13 @@ def test_a_faulty_file_exits_with_1_whichever_verb(tmp_path: Path, verb: str) ->
     }
 
 
-@pytest.mark.parametrize("verb", [*VERBS, *LATER])
+@pytest.mark.parametrize("verb", [*VERBS, *OTHERS])
 def test_a_missing_file_exits_with_1(verb: str) -> None:
     found = command(verb, "none/such.toml")
     assert (found.status, found.err) == (1, "none/such.toml: no such file\n")
     found = command(verb, "resnet50-a10")
     assert found.status == 1
     assert "did you mean 'resnet50-a100'?" in found.err
-
-
-@pytest.mark.parametrize("verb", LATER)
-def test_a_later_verb_says_so_and_exits_with_2(tmp_path: Path, verb: str) -> None:
-    path = written(tmp_path, SAMPLES.get(verb, SCENARIO))
-    found = command(verb, path)
-    assert (found.status, found.out) == (2, "")
-    assert found.err == f"learnersim: {path} is valid, but '{verb}' is not in this version\n"
-    assert command(verb).err == f"learnersim: '{verb}' is not in this version\n"
-
-
-@pytest.mark.parametrize("flags", [("--json",), ("--out", "somewhere"), ("--seed", "3")])
-def test_a_later_verb_takes_the_flags_that_every_command_takes(tmp_path: Path, flags: tuple[str, ...]) -> None:
-    for verb in LATER:
-        path = written(tmp_path, SAMPLES.get(verb, SCENARIO))
-        found = command(verb, path, *flags)
-        assert found.status == 2
-        assert "is not in this version" in found.err
-        assert command(verb, written(tmp_path, "", "bad.toml"), *flags).status == 1
 
 
 @pytest.mark.parametrize(
@@ -152,7 +132,7 @@ def test_help_is_grouped_by_question() -> None:
     questions = ["How long?", "How fast is this network?", "What shall I buy?", "Who gets how many?", "What is there?"]
     places = [text.index(question) for question in questions]
     assert places == sorted(places)
-    for verb in (*VERBS, *LATER, "network", "plot", "scenarios", "profiles"):
+    for verb in (*VERBS, *OTHERS, "network", "plot", "scenarios", "profiles"):
         assert f" {verb} " in text
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from simulator.cli.validate import EVERY_KIND, KINDS, Kind
+from simulator.cli.validate import KINDS, Kind
 from simulator.validation.gamma import MEDIAN_TOLERANCE, SHIPPED
 from simulator.validation.rows import Prediction, Validation
 from tests.support import ROOT, Outcome, command, written
@@ -152,15 +152,6 @@ def test_updates_of_another_table_are_refused(tmp_path: Path) -> None:
 def test_a_missing_file_is_an_error_of_the_request(tmp_path: Path) -> None:
     found = command("validate", "gamma", "--data", tmp_path / "none.csv")
     assert (found.status, found.lines) == (1, [f"{tmp_path / 'none.csv'}: no such file"])
-
-
-@pytest.mark.parametrize("kind", [kind for kind in EVERY_KIND if kind not in KINDS])
-def test_later_kinds_say_what_there_is(kind: str) -> None:
-    found = command("validate", kind)
-    assert (found.status, found.lines) == (
-        2,
-        [f"learnersim: 'validate {kind}' is not in this version; there is: {', '.join(KINDS)}"],
-    )
 
 
 def test_unknown_kinds_say_what_there_is() -> None:

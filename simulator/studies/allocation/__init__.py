@@ -1,0 +1,1 @@
+"""A data centre of jobs: how many learners to each, all at once (static) or as they come and go (online)."""
