@@ -38,6 +38,7 @@ bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/network.py
 	$(BIN)/python benchmarks/allocation.py
 	$(BIN)/python benchmarks/engine.py
+	$(BIN)/python benchmarks/design.py
 
 clean:
 	rm -rf $(VENV) runs .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from pathlib import Path
 from typing import Any
 
@@ -327,14 +326,6 @@ def test_each_option_is_what_run_answers_with_it(capsys: pytest.CaptureFixture[s
     for row in rows:
         run = answered(capsys, "run", "rent-or-buy", "--option", row["option"])
         assert {key: row[key] for key in COMPARED_ALIKE} == {key: run[key] for key in COMPARED_ALIKE}
-
-
-def test_what_compare_prints_stands_in_the_document(capsys: pytest.CaptureFixture[str]) -> None:
-    document = (ROOT / "docs/compare.md").read_text(encoding="utf-8")
-    (shown,) = re.findall(r"```console\n\$ learnersim compare resnet50-a100-compare\n(.*?)```", document, flags=re.DOTALL)
-    assert status(["compare", "resnet50-a100-compare"]) == 0
-    printed = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
-    assert printed == [line.rstrip() for line in shown.splitlines()]
 
 
 CANDIDATE = """
