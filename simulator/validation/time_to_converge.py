@@ -247,6 +247,7 @@ def validate_time_to_converge(data: Path | None = None, updates: Path | None = N
             skipped[f"fewer than {FEWEST_NUMBERS} numbers of accelerators (series)"] += 1
             continue
         smaller = [row for row in rows if row.learners < sizes[-1] and row.updates is not None]
+        smaller.sort(key=lambda row: (row.learners, row.batch_samples, row.minutes))  # sums do not depend on the table's order
         if not smaller:
             skipped["smaller systems without steps (series)"] += 1
             continue
