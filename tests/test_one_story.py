@@ -403,7 +403,7 @@ def test_the_scenario_that_fit_step_time_saves_gives_the_time_of_run(
     assert mine["converge_time_s"] == pytest.approx(run["converge_time_s"], rel=0.05)
 
 
-@pytest.mark.parametrize("kind", ["network", "reduce", "bill-of-materials"])
+@pytest.mark.parametrize("kind", ["network", "reduce", "time-to-converge", "bill-of-materials"])
 def test_what_validate_says_stands_in_the_document(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     everything = answered(capsys, "validate", kind)["summary"]["all"]
     document = (ROOT / "docs/validation.md").read_text(encoding="utf-8").split(f"\n## {kind}: ")[1].split("\n## ")[0]
