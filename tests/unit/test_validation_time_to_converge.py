@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,8 +54,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def found(small: list[Row], folder: Path) -> Iterator[Validation]:
-    yield validate_time_to_converge(written(folder / "small.csv", small))
+def found(small: list[Row], folder: Path) -> Validation:
+    return validate_time_to_converge(written(folder / "small.csv", small))
 
 
 def answers(validation: Validation) -> dict[tuple[str, str], tuple[float, float | None, float | None]]:
@@ -83,7 +82,7 @@ def test_rows_of_a_series_share_its_weight(found: Validation) -> None:
 
 
 def test_nothing_of_a_predicted_row_enters_its_prediction(small: list[Row], folder: Path) -> None:
-    """Other minutes, steps, epochs and evaluation times of the largest systems of a benchmark leave every prediction as it was."""
+    """Other minutes, steps, epochs, evaluation times of the largest systems of a benchmark leave every prediction as it was."""
     rows = [row for row in small if row["benchmark"] == "bert"]
     most = max(int(row["n_accelerators"]) for row in rows)
     others = ("run_minutes_mean", "steps_mean", "epochs_mean", "eval_minutes_mean")
