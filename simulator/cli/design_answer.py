@@ -123,6 +123,7 @@ def design_keys(answer: DesignAnswer) -> dict[str, Any]:
         "settled": [_figures(one) for one in answer.settled],
         "order_changed": answer.order_changed,
         "proven": answer.proven,
+        "not_computed": answer.not_computed,
         "compared": found.compared,
         "beaten": found.beaten,
         "left_out": dict(found.left_out),
@@ -323,6 +324,7 @@ def _compared_words(answer: DesignAnswer) -> str:
     text += f"; {len(answer.settled)} computed at flow level, differences up to "
     text += percent(max(abs(one.difference) for one in answer.settled))
     text += ", the order changed" if answer.order_changed else ", the same one best"
+    text += f"; {answer.not_computed} of the best are too large for that" if answer.not_computed else ""
     text += "" if answer.proven else "; others not computed there may be better by less than their bounds say"
     return text
 

@@ -70,6 +70,8 @@ class DesignAnswer:
         Whether the flow level prefers another design than the search.
     proven : bool
         Whether no design left unsettled can be better: its lower bound is above the chosen one's time.
+    not_computed : int
+        Of the best designs, those too large to simulate.
     chances : Chances
         The chosen one against the best of each other node and network, in the order of `rivals`.
     rivals : tuple of Settled
@@ -100,6 +102,7 @@ class DesignAnswer:
     frontier_intervals90: tuple[tuple[float, float], ...]
     order_changed: bool
     proven: bool
+    not_computed: int
     chances: Chances
     rivals: tuple[Settled, ...]
     cost_interval90: tuple[float, float]
@@ -158,7 +161,9 @@ def design_answer(
         raise InfeasibleError(_what_would_be_feasible(request, found))
     others = [one for one in found.by_network if one.option is not found.best[0].option][:MOST_RIVALS]
     ends = [found.frontier[0], found.frontier[-1]] if len(found.frontier) > 1 else []
-    listed = settled(scenario, catalogue, request, _distinct([*found.best, *others]))
+    wanted = _distinct([*found.best, *others])
+    listed = settled(scenario, catalogue, request, wanted)
+    computed = {id(one.design) for one in listed}
     if not listed[0].holds:
         first = listed[0]
         raise InfeasibleError(
@@ -190,7 +195,9 @@ def design_answer(
             interval90_of(time_draws_of(scenario, request, design, normals)) for design in found.frontier
         ),
         order_changed=chosen.design is not found.best[0],
-        proven=len(found.best) < BEST_KEPT or found.best[-1].score >= chosen.score * (1.0 - 1e-9),
+        proven=(len(found.best) < BEST_KEPT or found.best[-1].score >= chosen.score * (1.0 - 1e-9))
+        and all(one.score >= chosen.score * (1.0 - 1e-9) for one in wanted if id(one) not in computed),
+        not_computed=len(wanted) - len(listed),
         chances=chances([value(one, normals) for one in rivals]),
         rivals=tuple(rivals),
         cost_interval90=interval90_of(cost),

@@ -34,6 +34,10 @@ from simulator.uncertainty import Interval
 __all__ = ["Settled", "Trained", "fastest_collective", "settled", "time_draws_of"]
 
 
+MOST_SIMULATED_LEARNERS = 2048
+"""Learners up to which a collective on shared links is simulated for every design: some seconds each."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Trained:
     """One workload on one design.
@@ -110,8 +114,17 @@ class Settled:
 
 
 def settled(scenario: Scenario, catalogue: Catalogue, request: Request, designs: Sequence[Design]) -> list[Settled]:
-    """Compute designs as `run` would; the best first."""
-    found = [_settled(scenario, catalogue, request, design) for design in designs]
+    """Compute designs as `run` would; the best first.
+
+    Of those with so many learners on links that they share that one takes minutes, only the first is computed.
+    """
+    found: list[Settled] = []
+    heavy = 0
+    for design in designs:
+        is_heavy = not design.exact and max(design.learners) > MOST_SIMULATED_LEARNERS
+        heavy += is_heavy
+        if not is_heavy or heavy == 1:
+            found.append(_settled(scenario, catalogue, request, design))
     return sorted(found, key=lambda one: (not one.holds, one.score, float(one.cost.usd), one.design.nodes))
 
 
