@@ -104,7 +104,7 @@ def _design_prices(answer: Mapping[str, Any], scenario: Scenario, found: DesignA
     if answer["budget_usd"] is not None:
         chance = answer["probability_within_budget"]
         facts.append(("budget", f"{answer['budget_usd']:,.0f} USD, kept with probability {chance:.2f}"))
-    facts.append(("of prices of parts that nobody checked", f"{answer['unverified_usd']:,.0f} USD"))
+    facts.append(("of it at prices that nobody checked", f"{answer['unverified_usd']:,.0f} USD"))
     rent = found.chosen.design.option.kind.rent
     if answer["cost_kind"] == "cloud":
         return [Facts(facts), *([rent_table([rent], sources)] if rent is not None else [])]

@@ -281,6 +281,16 @@ def source_list(sources: Sources) -> Section:
     return Section("Sources", [SourceList(sources)] if sources.listed else [])
 
 
+def _differing(one: Mapping[str, Any], first: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of nested tables differs from those of another scenario; what is gone is null."""
+    found: dict[str, Any] = {key: None for key in first if key not in one}
+    for key, value in one.items():
+        other = first.get(key)
+        if value != other:
+            found[key] = _differing(value, other) if isinstance(value, dict) and isinstance(other, dict) else value
+    return found
+
+
 def reproduction(
     answer: Mapping[str, Any], scenarios: Sequence[tuple[str, Scenario]], arguments: Sequence[object], flags: Mapping[str, Any]
 ) -> Section:
@@ -307,8 +317,14 @@ def reproduction(
     ]
     blocks: list[Block] = [Facts(facts)]
     text = "What it was computed from, profiles laid in (ranges and sources stand under Assumptions)"
+    first: dict[str, Any] = {}
     for name, scenario in scenarios:
-        blocks.append(Text(f"{text}{f': {name}' if name else ''}."))
         resolved = plain(scenario.resolved()["scenario"])
+        if not first:
+            first = resolved
+            blocks.append(Text(f"{text}{f': {name}' if name else ''}."))
+        else:
+            resolved = _differing(resolved, first)
+            blocks.append(Text(f"Of {name}, where it differs:"))
         blocks.append(Code(json.dumps(resolved, indent=1, ensure_ascii=False, default=str)))
     return Section("How to reproduce this page", blocks)
