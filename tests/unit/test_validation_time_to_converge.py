@@ -154,7 +154,7 @@ def test_the_law_is_that_of_the_version_and_borrowed_before_1_0() -> None:
 
 
 def test_a_naive_fit_is_exact_where_its_law_is(folder: Path, small: list[Row]) -> None:
-    """Minutes made by gamma m + constant + c log2 P and the steps of the table: the rival returns them times the law's updates."""
+    """Minutes made by gamma m + constant + c log2 P and the table's steps: the rival returns them for the law's updates."""
     made = []
     for row in small:
         P, M = int(row["n_accelerators"]), float(row["global_batch_size"])
@@ -169,8 +169,8 @@ def test_a_naive_fit_is_exact_where_its_law_is(folder: Path, small: list[Row]) -
     assert naive
     for case in naive:
         P, M = case.about["learners"], case.about["batch_samples"]
-        row = next(one for one in systems if one.series == case.series and one.learners == P and one.batch_samples == M)
-        law = laws.of(row)
+        system = next(one for one in systems if one.series == case.series and one.learners == P and one.batch_samples == M)
+        law = laws.of(system)
         assert law is not None
         step_s = 1e-3 * M / P + 0.02 + 0.003 * np.log2(P)
         assert case.predicted == pytest.approx(law.predict(M)[0].updates * step_s / 60.0, rel=1e-6)
