@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check notebooks bench clean
+.PHONY: demo test check notebooks validate bench clean
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("learnersim needs Python 3.11 or newer, this is %d.%d: make PYTHON=python3.12 ..." % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
@@ -31,6 +31,9 @@ check: $(VENV)/installed-dev
 
 notebooks: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -p no:cacheprovider -o addopts= -o testpaths= --nbmake notebooks
+
+validate: $(VENV)/installed
+	$(BIN)/python docs/regenerate_validation.py
 
 bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/grid.py
