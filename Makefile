@@ -36,6 +36,7 @@ bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/grid.py
 	$(BIN)/python benchmarks/start_up.py
 	$(BIN)/python benchmarks/network.py
+	$(BIN)/python benchmarks/design.py
 
 clean:
 	rm -rf $(VENV) runs .pytest_cache .mypy_cache .ruff_cache .hypothesis

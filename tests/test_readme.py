@@ -1,4 +1,4 @@
-"""The README's commands print what the README shows."""
+"""The commands of the README and of the pages on design and comparison print what is shown."""
 
 from __future__ import annotations
 
@@ -10,12 +10,19 @@ import pytest
 
 from simulator.cli import status
 
-README = Path(__file__).parents[1] / "README.md"
-BLOCKS = re.findall(r"```console\n\$ learnersim (.*?)\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
+ROOT = Path(__file__).parents[1]
+
+
+def blocks(document: str) -> list[tuple[str, str]]:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    return re.findall(r"```console\n\$ learnersim (.*?)\n(.*?)```", text, flags=re.DOTALL)
+
+
+BLOCKS = [*blocks("README.md"), *blocks("docs/design.md"), *blocks("docs/compare.md")]
 
 
 def test_the_readme_shows_two_commands() -> None:
-    assert len(BLOCKS) >= 2
+    assert len(blocks("README.md")) >= 2
 
 
 @pytest.mark.parametrize(("command", "shown"), BLOCKS)

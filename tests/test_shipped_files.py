@@ -187,7 +187,7 @@ def test_the_shipped_purchases_have_a_total() -> None:
     assert command("run", "small-lab", "--json").answer["cluster_usd"] < 100_000
 
 
-@pytest.mark.parametrize(("verb", "text"), SAMPLES.items())
+@pytest.mark.parametrize(("verb", "text"), [(verb, text) for verb, text in SAMPLES.items() if verb in LATER])
 def test_a_file_of_a_later_verb_is_valid(tmp_path: Path, verb: str, text: str) -> None:
     path = written(tmp_path, text)
     assert load_scenario(str(path)).sections.schema == 1

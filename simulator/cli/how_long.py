@@ -190,7 +190,7 @@ def scale(
     held = {"weak_local_samples": weak_local_samples, "strong_batch_samples": strong_batch_samples}
 
     def table_of(case: Case) -> ScalingTable:
-        numbers = listed or _powers_of_two(case.learners_at_hand)
+        numbers = listed or _possible(case, _powers_of_two(case.learners_at_hand))
         _refuse_more_than(case.learners_at_hand, max(numbers))
         return scaling(case.model, case.limits, numbers, **held)
 
@@ -293,6 +293,12 @@ def _title(scenario: Scenario) -> str:
 def _refuse_more_than(at_hand: int, learners: Any) -> None:
     if isinstance(learners, int) and learners > at_hand:
         raise SimulatorError(f"--learners must be <= the {at_hand} learners of the cluster, got {learners}")
+
+
+def _possible(case: Case, numbers: list[int]) -> list[int]:
+    """Return those numbers of learners that the network takes (a parameter server needs hosts of its own)."""
+    refusal = getattr(case.model.reduce, "refusal", None)
+    return numbers if refusal is None else [P for P in numbers if refusal(P) is None] or numbers
 
 
 def _powers_of_two(most: int) -> list[int]:

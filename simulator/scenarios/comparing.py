@@ -16,7 +16,8 @@ from simulator.quantities import FloatArray
 from simulator.scenarios.cases import Case
 from simulator.scenarios.crossing import Option, Searched, searched
 from simulator.scenarios.resolve import Scenario
-from simulator.scenarios.uncertain import bill_draws, price_name, time_spread
+from simulator.scenarios.uncertain import time_spread
+from simulator.scenarios.uncertain_cost import bill_draws, price_name
 from simulator.studies.answer import Answer, answer
 from simulator.studies.chances import Normals, two_piece_factor
 from simulator.studies.comparison import Standing, standing

@@ -15,8 +15,8 @@ from simulator.scenarios.catalogue import catalogue_of, request_of
 from simulator.scenarios.effects import warn_about_unverified
 from simulator.scenarios.resolve import Scenario
 from simulator.scenarios.settled import Settled, settled, time_draws_of
-from simulator.scenarios.uncertain import bill_draws, price_name
-from simulator.studies.chances import Chances, Importance, Normals, chances, importance, interval90_of, two_piece_factor
+from simulator.scenarios.uncertain_cost import cost_draws, cost_groups
+from simulator.studies.chances import Chances, Importance, Normals, chances, importance, interval90_of
 from simulator.studies.discrete.catalogue import Catalogue, Request
 from simulator.studies.discrete.margins import Flip, Step, certificate, flips, why_not
 from simulator.studies.discrete.search import BEST_KEPT, Design, Found, search
@@ -75,11 +75,11 @@ class DesignAnswer:
     rivals : tuple of Settled
         The chosen one, then the best of each other node and network that was settled.
     cost_interval90 : (float, float)
-        Of the chosen one's dollars, from the ranges of prices.
+        Of the chosen one's dollars, from the ranges of prices, tariff, PUE and facility.
     probability_within_budget : float or None
         None without a budget.
     importance : tuple of Importance
-        What the spread of its time comes from.
+        What the spread of its time comes from (of its dollars, where those are least).
     decides : tuple of Importance
         What the difference from the runner-up hangs on; empty without one.
     certificate : tuple of Step
@@ -169,10 +169,15 @@ def design_answer(
     rivals = _rivals(listed)
     runner_up = rivals[1] if len(rivals) > 1 else None
     normals = Normals.of(rng)
-    drawn = {id(one): _time_draws(request, one, normals) for one in rivals}
-    cost = _cost_draws(request, catalogue, chosen, normals)
-    value = cost if request.objective == "cost" else None
-    score = [_cost_draws(request, catalogue, one, normals) if value is not None else drawn[id(one)] for one in rivals]
+    money = request.objective == "cost"
+
+    def value(one: Settled, z: Normals) -> FloatArray:
+        return cost_draws(scenario, request, one, z) if money else _time_draws(request, one, z)
+
+    def groups(one: Settled) -> dict[str, tuple[str, ...]]:
+        return cost_groups(scenario, request, one) if money else _groups(one)
+
+    cost = cost_draws(scenario, request, chosen, normals)
     return DesignAnswer(
         catalogue=catalogue,
         request=request,
@@ -186,17 +191,15 @@ def design_answer(
         ),
         order_changed=chosen.design is not found.best[0],
         proven=len(found.best) < BEST_KEPT or found.best[-1].score >= chosen.score * (1.0 - 1e-9),
-        chances=chances(score),
+        chances=chances([value(one, normals) for one in rivals]),
         rivals=tuple(rivals),
         cost_interval90=interval90_of(cost),
         probability_within_budget=float(np.mean(cost <= request.budget_usd)) if np.isfinite(request.budget_usd) else None,
-        importance=importance(lambda z: np.log(_time_draws(request, chosen, z)), _groups(chosen), normals),
+        importance=importance(lambda z: np.log(value(chosen, z)), groups(chosen), normals),
         decides=()
         if runner_up is None
         else importance(
-            lambda z: np.log(_time_draws(request, chosen, z) / _time_draws(request, runner_up, z)),
-            {**_groups(chosen), **_groups(runner_up)},
-            normals,
+            lambda z: np.log(value(chosen, z) / value(runner_up, z)), {**groups(chosen), **groups(runner_up)}, normals
         ),
         certificate=certificate(catalogue, request, chosen.design),
         flips=() if runner_up is None else flips(catalogue, request, chosen.design, runner_up.design),
@@ -274,20 +277,6 @@ def _time_draws(request: Request, one: Settled, normals: Normals) -> FloatArray:
     times = np.stack([trained.spread.time_s(normals) for trained in one.trained])
     weights = np.array([job.weight for job in one.design.option.kind.jobs])
     return request.time_s(weights, times)
-
-
-def _cost_draws(request: Request, catalogue: Catalogue, one: Settled, normals: Normals) -> FloatArray:
-    """Dollars over the life for every draw of the prices (and, where nodes are rented, of the times)."""
-    usd = float(one.cost.usd)
-    if request.terms.kind == "cloud":
-        rent = one.design.option.kind.rent
-        assert rent is not None
-        times = np.stack([trained.spread.time_s(normals) for trained in one.trained])
-        central = np.array([[trained.answer.converge_time_s] for trained in one.trained])
-        runs = np.array([job.runs_per_year or 1.0 for job in one.design.option.kind.jobs])
-        longer = (runs @ times) / float((runs @ central)[0])
-        return usd * longer * two_piece_factor(normals[price_name(rent)], rent.usd, rent.low_usd, rent.high_usd)
-    return usd - float(one.bill.purchase.usd) + bill_draws(one.bill, normals)
 
 
 def _groups(one: Settled) -> dict[str, tuple[str, ...]]:

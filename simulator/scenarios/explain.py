@@ -155,7 +155,7 @@ def _consequences(case: Case) -> list[dict[str, Any]]:
             value = getattr(case.model.reduce, name)
             rows.append(_derived(f"reduce.{name}", value, unit_of(name), "from the cluster and the workload"))
     if hasattr(case.model.reduce, "network"):
-        rows += _of_the_network(case.model.reduce, case.learners_at_hand)
+        rows += _of_the_network(case.model.reduce, _most_on_the_network(case))
     for P in sorted({1, case.learners_at_hand}):
         try:
             (lowest, low), (highest, high) = admissible_batch_samples(case.model, case.limits, P)
@@ -169,6 +169,14 @@ def _consequences(case: Case) -> list[dict[str, Any]]:
             finite = value if np.isfinite(value) else None
             rows.append(_derived(f"{end} batch_samples at {P} learners", finite, "sample", how))
     return rows
+
+
+def _most_on_the_network(case: Case) -> int:
+    """Return all learners at hand; where the network refuses them (servers need hosts too), the most asked that it takes."""
+    law: Any = case.model.reduce
+    asked = [P for P in case.learners if isinstance(P, int)]
+    taken = [P for P in (case.learners_at_hand, *asked) if law.refusal(P) is None]
+    return max(taken, default=case.learners_at_hand)
 
 
 def _of_the_network(delta: Any, learners: int) -> list[dict[str, Any]]:

@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 
 from simulator.convergence import InverseLaw
-from simulator.costs.bill_of_materials import BillOfMaterials
-from simulator.costs.price_choice import UnitPrice
 from simulator.loading import Provenance, values_of
 from simulator.quantities import FloatArray
 from simulator.scenarios.cases import Case
@@ -20,7 +18,7 @@ from simulator.scenarios.resolve import Scenario
 from simulator.studies.chances import Normals, two_piece_factor
 from simulator.uncertainty import NORMAL_95, extrapolation_sd, parameter_sd
 
-__all__ = ["TimeSpread", "bill_draws", "price_name", "time_spread"]
+__all__ = ["TimeSpread", "time_spread"]
 
 Factor = Callable[[Normals], FloatArray]
 SMALLEST = 1e-3
@@ -206,18 +204,3 @@ def _matters(path: str, case: Case) -> bool:
     if path.startswith(f"workload[{case.workload_index}].compute."):
         return path.startswith(f"{case.compute_key}.")
     return is_of(path, case) and not path.startswith("cost")
-
-
-def price_name(price: UnitPrice) -> str:
-    """Return the name of a price as a quantity."""
-    return f"price of {price.item} per {price.scope.replace('_', ' ')}"
-
-
-def bill_draws(bill: BillOfMaterials, normals: Normals) -> FloatArray:
-    """Return the dollars of a bill of one design for every draw of its prices."""
-    total = np.zeros(normals.draws)
-    for line in bill.lines:
-        if line.price is not None:
-            factor = two_piece_factor(normals[price_name(line.price)], line.price.usd, line.price.low_usd, line.price.high_usd)
-            total = total + float(line.paid) * line.price.usd * factor
-    return total

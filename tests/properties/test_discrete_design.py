@@ -64,7 +64,7 @@ def price(item: str, scope: str, usd: float) -> Price:
 @st.composite
 def problems(draw: st.DrawFn) -> tuple[Catalogue, Request]:
     jobs_n = draw(st.integers(1, 2))
-    overlap = draw(st.sampled_from([SumOverlap(), PowerOverlap(exponent=2.0), MaxOverlap()]))
+    overlap: Any = draw(st.sampled_from([SumOverlap(), PowerOverlap(exponent=2.0), MaxOverlap()]))
     laws = [InverseLaw(n_inf_updates=draw(decades(10, 3000)), alpha_samples=draw(decades(1e4, 1e7))) for _ in range(jobs_n)]
     sizes = [draw(st.sampled_from([1, 2, 8])) for _ in range(jobs_n)]
     bytes_ = [draw(decades(1e6, 1e10)) for _ in range(jobs_n)]
@@ -96,7 +96,7 @@ def problems(draw: st.DrawFn) -> tuple[Catalogue, Request]:
             network = Network(f"net {i}", draw(st.sampled_from([10e9, 50e9])))
             switch = Switch(f"switch {i}", draw(st.sampled_from([8, 16])))
             for oversubscription in (1.0, 3.0):
-                topology = draw(st.sampled_from(["fat_tree", "rails", "leaf_spine"]))
+                topology: Any = draw(st.sampled_from(["fat_tree", "rails", "leaf_spine"]))
                 link = Link(bandwidth_bytes_per_s=network.bandwidth_bytes_per_s, latency_s=1e-6)
                 fabric = ClusterNetwork(
                     kind=topology, nodes=1, accelerators_per_node=4, nics_per_node=2, host_link=link, upper_link=link,

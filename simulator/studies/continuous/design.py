@@ -104,7 +104,7 @@ def continuous_design(problem: ContinuousProblem) -> ContinuousDesign:
     ...     )
     ... )
     >>> round(found.spent_usd["compute"] / found.spent_usd["bandwidth"], 6)  # (6.4e6 * 0.01 * 10000 / (5000 * 1000))^(1/3)
-    5.03968
+    5.039684
     """
     found = []
     for alone in (False, True):

@@ -74,7 +74,7 @@ class TrainingTime:
     >>> time = TrainingTime(convergence=InverseLaw(n_inf_updates=1000, alpha_samples=64_000), knee_samples=8)
     >>> found = time.best({"learners": 64, "gamma_s_per_sample": 0.01, "delta_s": 0.5})
     >>> found.converge_time_s, found.batch_samples, found.branch  # (1000 + 64000/512) * (0.5 + 0.01 * 8)
-    (652.5, 512.0, 'knee')
+    (652.5, 512, 'knee')
     >>> found.slopes["delta_s"]  # N_Update
     1125.0
     """
