@@ -116,11 +116,12 @@ def test_the_json_holds_finite_numbers() -> None:
     assert all(abs(value) < 1e30 for _, value in numbers(command("explain", "resnet50-k80", "--json").answer))
 
 
-def test_learners_that_leave_no_host_for_the_servers_do_not_stop_the_explanation() -> None:
-    found = rows("resnet50-a100-compare", "--option", "HDR, 16 parameter servers")
-    delta = found["Delta at 256 learners"]
+def test_learners_that_leave_no_host_for_the_servers_do_not_stop_the_explanation(tmp_path: Path) -> None:
+    network = '[network]\ntopology = "fat_tree"\nswitch = "qm8700"\nhost_link = "ib-hdr"\ncollective = "ps"\nservers = 8\n'
+    text = changed(SCENARIO, ('kind = "constant"\ndelta_s = "4 ms"\n', f'kind = "fabric"\n{network}'))
+    delta = rows(written(tmp_path, text))["Delta at 16 learners"]
     assert delta["value"] is None
-    assert delta["source"] == "servers must be at most the 0 hosts that 256 learners leave free, got 16"
+    assert delta["source"] == "servers must be at most the 0 hosts that 16 learners leave free, got 8"
 
 
 def test_the_utilisation_of_money_is_not_that_of_gamma() -> None:
