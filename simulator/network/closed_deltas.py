@@ -302,45 +302,50 @@ def _hierarchical(ways: _Ways) -> tuple[FloatArray, BoolArray]:
     return inside + np.where(N > 1, across, 0.0), exact
 
 
-def _exchanges(ways: _Ways, sizes: Callable[[int, int], float], both_ways: bool) -> tuple[FloatArray, BoolArray]:
+def _exchanges(
+    ways: _Ways, sizes: Callable[[int, int], float], *, both_ways: bool, in_the_middle: bool
+) -> tuple[FloatArray, BoolArray]:
     """Recursive doubling and halving-doubling: what rank 0 needs for its partners, and a leaf's cables for all that crosses.
 
-    `sizes(step, rounds)` is the share of M that is exchanged at distance 2^step.
+    `sizes(step, rounds)` is the share of M that is exchanged at distance 2^step. Where the farthest exchanges are together, in
+    the middle or at the end, what crosses a leaf starts after the nearer ones before and ends before those after.
     """
     P = ways.P
     rounds = np.round(np.log2(P)).astype(np.int64)
     power = (2.0**rounds == P) & (P > 1)
-    time_s, crossing = np.zeros(P.shape), np.zeros(P.shape)
+    time_s, crossing, climbing = np.zeros(P.shape), np.zeros(P.shape), np.zeros(P.shape)
+    times = 2.0 if both_ways else 1.0
     for total in np.unique(rounds[power]).tolist():
         here = power & (rounds == total)
         one = replace(ways, **{name: getattr(ways, name)[here] for name in ("P", "used", "tiers", "pod", "fits")})
         for k in range(total):
             size = sizes(k, total) * ways.M
             apart = 2.0**k * ways.each / ways.per_node
-            if apart < 1:
-                step = one.in_s + size / one.in_b + np.zeros(one.P.shape)
-            else:
+            step = one.in_s + size / one.in_b + np.zeros(one.P.shape)
+            if apart >= 1:
                 turn = one.turn(apart)
                 step = one.latency_s(turn) + size / one.rate(turn, one.flows_per_nic)
                 hosts = apart * one.hosts_per_node
                 inside_leaf = np.maximum(np.minimum(one.down, one.used * one.hosts_per_node - hosts), 0.0)
                 crossed = np.where((turn > 1) & (hosts >= one.down), inside_leaf, 0.0)
-                crossing[here] += (2.0 if both_ways else 1.0) * size * one.flows_per_nic * crossed / (one.up_most * one.tier_b)
-            time_s[here] += (2.0 if both_ways else 1.0) * step
+                crossing[here] += times * size * one.flows_per_nic * crossed / (one.up_most * one.tier_b)
+                climbing[here] += times * np.where(crossed > 0, step, 0.0)
+            time_s[here] += times * step
     exact = ((ways.top == 1) | (ways.used == 1)) & (ways.per_node % ways.nics == 0)
-    return np.where(power, np.maximum(time_s, crossing), np.nan), exact
+    longer = time_s - climbing + np.maximum(climbing, crossing) if in_the_middle else np.maximum(time_s, crossing)
+    return np.where(power, longer, np.nan), exact
 
 
 def _recursive_doubling(ways: _Ways) -> tuple[FloatArray, BoolArray]:
-    return _exchanges(ways, lambda k, rounds: 1.0, both_ways=False)
+    return _exchanges(ways, lambda k, rounds: 1.0, both_ways=False, in_the_middle=True)
 
 
 def _near_first(ways: _Ways) -> tuple[FloatArray, BoolArray]:
-    return _exchanges(ways, lambda k, rounds: 0.5 ** (k + 1), both_ways=True)
+    return _exchanges(ways, lambda k, rounds: 0.5 ** (k + 1), both_ways=True, in_the_middle=True)
 
 
 def _far_first(ways: _Ways) -> tuple[FloatArray, BoolArray]:
-    return _exchanges(ways, lambda k, rounds: 0.5 ** (rounds - k), both_ways=True)
+    return _exchanges(ways, lambda k, rounds: 0.5 ** (rounds - k), both_ways=True, in_the_middle=False)
 
 
 def _tree(ways: _Ways) -> tuple[FloatArray, BoolArray]:

@@ -70,6 +70,8 @@ class DesignAnswer:
         Whether the flow level prefers another design than the search.
     proven : bool
         Whether no design left unsettled can be better: its lower bound is above the chosen one's time.
+    not_computed : int
+        Of the best designs, those too large to simulate.
     chances : Chances
         The chosen one against the best of each other node and network, in the order of `rivals`.
     rivals : tuple of Settled
@@ -100,6 +102,7 @@ class DesignAnswer:
     frontier_intervals90: tuple[tuple[float, float], ...]
     order_changed: bool
     proven: bool
+    not_computed: int
     chances: Chances
     rivals: tuple[Settled, ...]
     cost_interval90: tuple[float, float]
@@ -185,12 +188,14 @@ def design_answer(
         chosen=chosen,
         settled=tuple(listed),
         runner_up=runner_up,
-        frontier_ends=tuple(settled(scenario, catalogue, request, ends)),
+        frontier_ends=tuple(settled(scenario, catalogue, request, ends, most_heavy=0)),
         frontier_intervals90=tuple(
             interval90_of(time_draws_of(scenario, request, design, normals)) for design in found.frontier
         ),
         order_changed=chosen.design is not found.best[0],
-        proven=len(found.best) < BEST_KEPT or found.best[-1].score >= chosen.score * (1.0 - 1e-9),
+        proven=(len(found.best) < BEST_KEPT or found.best[-1].score >= chosen.score * (1.0 - 1e-9))
+        and all(one.score >= chosen.score * (1.0 - 1e-9) for one in listed),
+        not_computed=sum(not one.simulated for one in listed),
         chances=chances([value(one, normals) for one in rivals]),
         rivals=tuple(rivals),
         cost_interval90=interval90_of(cost),
