@@ -81,6 +81,7 @@ def _figures(one: Settled) -> dict[str, Any]:
         "closed_form_s": one.design.time_s,
         "difference": one.difference,
         "busy_share": one.busy_share,
+        "simulated": one.simulated,
     }
 
 
@@ -120,6 +121,7 @@ def design_keys(answer: DesignAnswer) -> dict[str, Any]:
             {**_option_keys(design), "time_s_interval90": interval}
             for design, interval in zip(found.frontier, answer.frontier_intervals90, strict=True)
         ],
+        "frontier_ends": [_figures(one) for one in answer.frontier_ends],
         "settled": [_figures(one) for one in answer.settled],
         "order_changed": answer.order_changed,
         "proven": answer.proven,
@@ -215,7 +217,7 @@ def print_design(title: str, answer: DesignAnswer) -> None:
                 "time": seconds(one.time_s),
                 "closed form": seconds(one.design.time_s, like=one.time_s),
                 "difference": f"{100 * one.difference:+.2g} %",
-                "Delta": "as at flow level" if one.design.exact else "a lower bound",
+                "Delta": ("as at flow level" if one.design.exact else "a lower bound") if one.simulated else "not simulated",
             }
             for one in answer.settled
         ],
@@ -321,7 +323,7 @@ def _compared_words(answer: DesignAnswer) -> str:
     left = sum(found.left_out.values())
     if left:
         text += f", of which {left:,} cannot be built, priced or run"
-    text += f"; {len(answer.settled)} computed at flow level, differences up to "
+    text += f"; {len(answer.settled) - answer.not_computed} computed at flow level, differences up to "
     text += percent(max(abs(one.difference) for one in answer.settled))
     text += ", the order changed" if answer.order_changed else ", the same one best"
     text += f"; {answer.not_computed} of the best are too large for that" if answer.not_computed else ""

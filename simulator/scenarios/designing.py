@@ -161,9 +161,7 @@ def design_answer(
         raise InfeasibleError(_what_would_be_feasible(request, found))
     others = [one for one in found.by_network if one.option is not found.best[0].option][:MOST_RIVALS]
     ends = [found.frontier[0], found.frontier[-1]] if len(found.frontier) > 1 else []
-    wanted = _distinct([*found.best, *others])
-    listed = settled(scenario, catalogue, request, wanted)
-    computed = {id(one.design) for one in listed}
+    listed = settled(scenario, catalogue, request, _distinct([*found.best, *others]))
     if not listed[0].holds:
         first = listed[0]
         raise InfeasibleError(
@@ -190,14 +188,14 @@ def design_answer(
         chosen=chosen,
         settled=tuple(listed),
         runner_up=runner_up,
-        frontier_ends=tuple(settled(scenario, catalogue, request, ends)),
+        frontier_ends=tuple(settled(scenario, catalogue, request, ends, most_heavy=0)),
         frontier_intervals90=tuple(
             interval90_of(time_draws_of(scenario, request, design, normals)) for design in found.frontier
         ),
         order_changed=chosen.design is not found.best[0],
         proven=(len(found.best) < BEST_KEPT or found.best[-1].score >= chosen.score * (1.0 - 1e-9))
-        and all(one.score >= chosen.score * (1.0 - 1e-9) for one in wanted if id(one) not in computed),
-        not_computed=len(wanted) - len(listed),
+        and all(one.score >= chosen.score * (1.0 - 1e-9) for one in listed),
+        not_computed=sum(not one.simulated for one in listed),
         chances=chances([value(one, normals) for one in rivals]),
         rivals=tuple(rivals),
         cost_interval90=interval90_of(cost),

@@ -96,6 +96,8 @@ class Settled:
         What is least, the time of the objective, the share of the available time that all runs of a year take.
     holds : bool
         Whether it still meets deadline and runs.
+    simulated : bool
+        Whether Delta is that of the flow level; else the lower bound of the search.
     """
 
     design: Design
@@ -106,6 +108,7 @@ class Settled:
     time_s: float
     busy_share: float
     holds: bool
+    simulated: bool
 
     @property
     def difference(self) -> float:
@@ -113,24 +116,26 @@ class Settled:
         return max((one.difference for one in self.trained), key=abs)
 
 
-def settled(scenario: Scenario, catalogue: Catalogue, request: Request, designs: Sequence[Design]) -> list[Settled]:
+def settled(
+    scenario: Scenario, catalogue: Catalogue, request: Request, designs: Sequence[Design], *, most_heavy: int = 1
+) -> list[Settled]:
     """Compute designs as `run` would; the best first.
 
-    Of those with so many learners on links that they share that one takes minutes, only the first is computed.
+    Of those with so many learners on links that they share that one takes minutes, only the first `most_heavy` are simulated;
+    the others have Delta of the search, a lower bound, and stand behind all that are.
     """
     found: list[Settled] = []
     heavy = 0
     for design in designs:
         is_heavy = not design.exact and max(design.learners) > MOST_SIMULATED_LEARNERS
         heavy += is_heavy
-        if not is_heavy or heavy == 1:
-            found.append(_settled(scenario, catalogue, request, design))
-    return sorted(found, key=lambda one: (not one.holds, one.score, float(one.cost.usd), one.design.nodes))
+        found.append(_settled(scenario, catalogue, request, design, simulated=not is_heavy or heavy <= most_heavy))
+    return sorted(found, key=lambda one: (not one.simulated, not one.holds, one.score, float(one.cost.usd), one.design.nodes))
 
 
-def _settled(scenario: Scenario, catalogue: Catalogue, request: Request, design: Design) -> Settled:
+def _settled(scenario: Scenario, catalogue: Catalogue, request: Request, design: Design, *, simulated: bool) -> Settled:
     option = design.option
-    trained = tuple(_trained(scenario, design, j) for j in range(len(option.kind.jobs)))
+    trained = tuple(_trained(scenario, design, j, simulated=simulated) for j in range(len(option.kind.jobs)))
     times_s = np.array([[one.answer.converge_time_s] for one in trained])
     nodes: FloatArray = np.array([float(design.nodes)])
     bill = catalogue.bill(option, nodes)
@@ -147,6 +152,7 @@ def _settled(scenario: Scenario, catalogue: Catalogue, request: Request, design:
         time_s=float(request.time_s(weights, times_s)[0]),
         busy_share=busy,
         holds=bool(times_s.max() <= request.deadline_s and busy <= 1.0 + 1e-12 and usd <= request.budget_usd),
+        simulated=simulated,
     )
 
 
@@ -178,13 +184,14 @@ def _case(scenario: Scenario, design: Design, j: int) -> tuple[Scenario, Case]:
     return one, Case.of(one)
 
 
-def _trained(scenario: Scenario, design: Design, j: int) -> Trained:
+def _trained(scenario: Scenario, design: Design, j: int, *, simulated: bool) -> Trained:
     one, case = _case(scenario, design, j)
     learners = design.learners[j]
     law: Any = case.model.reduce
-    if isinstance(law, FabricDelta) and law.collective == "auto" and learners > 1:
-        law = fastest_collective(law, design.nodes, learners)
-        case = replace(case, model=replace(case.model, reduce=law))
+    if isinstance(law, FabricDelta) and not simulated:
+        case = replace(case, model=replace(case.model, reduce=ConstantReduce(delta_s=design.deltas_s[j])))
+    elif isinstance(law, FabricDelta) and law.collective == "auto" and learners > 1:
+        case = replace(case, model=replace(case.model, reduce=fastest_collective(law, design.nodes, learners)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SimulatorWarning)
         found = answer(case.model, case.limits, learners=learners)

@@ -55,7 +55,7 @@ kind = "purchase"
 KEYS = {
     "design", "objective", "budget_usd", "deadline_s", "power_max_w", "life_s", "cost_kind", "cost_usd_interval90",
     "probability_within_budget", "unverified_usd", "bill", "certificate", "runner_up", "probability_best", "expected_regret",
-    "expected_regret_relative", "rivals", "importance", "decides", "measure_next", "flips", "cheaper", "frontier", "settled",
+    "expected_regret_relative", "rivals", "importance", "decides", "measure_next", "flips", "cheaper", "frontier", "frontier_ends", "settled",
     "order_changed", "proven", "not_computed", "compared", "beaten", "left_out", "why_not",
 }  # fmt: skip
 
@@ -85,7 +85,7 @@ def test_the_object_has_the_promised_keys_and_adds_up(tmp_path: Path) -> None:
     assert costs == sorted(costs)
     assert times == sorted(times, reverse=True)
     assert max(abs(one["difference"]) for one in answer["settled"]) < 0.05
-    signed = {"certificate", "settled", "warnings"}
+    signed = {"certificate", "settled", "frontier_ends", "warnings"}
     for part in (chosen, chosen["workloads"][0], answer["runner_up"], *answer["runner_up"]["workloads"]):
         part.pop("difference")
     assert_sound({key: value for key, value in answer.items() if key not in signed})
@@ -193,7 +193,7 @@ def test_the_folder_holds_the_answer_its_tables_and_four_figures(tmp_path: Path)
     before = {path.name: path.read_bytes() for path in out.glob("*.png")}
     assert command("plot", out).status == 0
     assert {path.name: path.read_bytes() for path in out.glob("*.png")} == before
-    for table in ("bill", "certificate", "frontier", "settled", "workloads", "batch", "importance"):
+    for table in ("bill", "certificate", "frontier", "frontier_ends", "settled", "workloads", "batch", "importance"):
         assert (out / f"{table}.csv").is_file(), table
 
 
