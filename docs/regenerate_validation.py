@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from simulator.cli.validate import KINDS
@@ -16,6 +17,10 @@ DOCUMENT = Path(__file__).parent / "validation.md"
 PICTURES = Path(__file__).parent / "pictures"
 WIDTH = 130
 """Columns of the terminal that the blocks were printed on."""
+
+
+def _with(output: str, block: re.Match[str]) -> str:
+    return f"{block[1]}{output}{block[3]}"
 
 
 def main() -> int:
@@ -34,9 +39,9 @@ def main() -> int:
         while lines and not lines[-1]:
             lines.pop()
         block = re.compile(rf"(`learnersim validate {kind}`[^\n]*\n+```text\n)(.*?)(\n```)", re.DOTALL)
-        text, found = block.subn(lambda match, new="\n".join(lines): f"{match[1]}{new}{match[3]}", text)
+        text, found = block.subn(partial(_with, "\n".join(lines)), text)
         if found != 1:
-            print(f"{DOCUMENT}: must have one block of the output of `learnersim validate {kind}`, got {found}", file=sys.stderr)
+            print(f"{DOCUMENT}: must have one block of `validate {kind}`, got {found}", file=sys.stderr)
             return 1
     DOCUMENT.write_text(text, encoding="utf-8")
     return 0
