@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simulator.figures import axes_to_draw_in, save_figure
 from simulator.tables import read_table, time_unit
-from simulator.topology_plots import save_figure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,10 +59,7 @@ def plot_learners_in_use(
     """
     import numpy as np
 
-    if ax is None:
-        import matplotlib.pyplot as plt
-
-        ax = plt.subplots()[1]
+    ax = axes_to_draw_in(ax)
     names, kinds = layers if layers is not None else layers_of(parts)
     at = np.unique(np.concatenate([parts["from_s"], parts["to_s"]]))
     if len(at) > INSTANTS:
@@ -94,10 +91,7 @@ def plot_completion_times(rows: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax : Axes, optional
         Where to draw.
     """
-    if ax is None:
-        import matplotlib.pyplot as plt
-
-        ax = plt.subplots()[1]
+    ax = axes_to_draw_in(ax)
     unit_s, unit = time_unit(float(rows["completion_s"].median()))
     for i, (policy, own) in enumerate(rows.groupby("policy", sort=False)):
         times = own["completion_s"].sort_values().to_numpy() / unit_s

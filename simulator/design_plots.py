@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simulator.figures import STYLE, save_figure
 from simulator.tables import label, time_unit
-from simulator.topology_plots import STYLE, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simulator.figures import STYLE, plain_ticks, save_figure
 from simulator.tables import label, read_table, time_unit
-from simulator.topology_plots import STYLE, plain_ticks, save_figure
 
 if TYPE_CHECKING:
     import pandas as pd

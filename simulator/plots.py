@@ -9,11 +9,12 @@ from simulator.allocation_plots import draw_allocation
 from simulator.comparison_plots import draw_comparison
 from simulator.design_plots import draw_design
 from simulator.errors import Fault, ScenarioError
+from simulator.figures import STYLE, axes_to_draw_in, plain_ticks, save_figure
 from simulator.measurement_plots import draw_measurement
 from simulator.simulation_plots import draw_simulation
 from simulator.step_time_plots import draw_step_time, draw_validation
 from simulator.tables import label, read_table, time_unit
-from simulator.topology_plots import STYLE, plain_ticks, plot_topology, save_figure
+from simulator.topology_plots import plot_topology
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,15 +43,6 @@ MOST_PANELS = 8
 SCALING_LINES = {"strong": ("C0", "o", "--"), "weak": ("C1", "s", "-."), "optimal": ("C2", "D", "-")}
 
 
-def _axes(ax: Axes | None) -> Axes:
-    if ax is not None:
-        return ax
-    import matplotlib.pyplot as plt
-
-    axes: Axes = plt.subplots()[1]
-    return axes
-
-
 def plot_time_to_converge(table: pd.DataFrame, answer: dict[str, Any], ax: Axes | None = None) -> Axes:
     """Draw T_C against the mini-batch with the answer, its interval and the flat range.
 
@@ -68,7 +60,7 @@ def plot_time_to_converge(table: pd.DataFrame, answer: dict[str, Any], ax: Axes 
     Axes
         With the drawing.
     """
-    ax = _axes(ax)
+    ax = axes_to_draw_in(ax)
     M, T = answer["batch_samples"], answer["converge_time_s"]
     unit_s, unit = time_unit(T)
     curve = table["converge_time_s"] / unit_s
@@ -104,7 +96,7 @@ def plot_time_to_converge(table: pd.DataFrame, answer: dict[str, Any], ax: Axes 
 
 def plot_update(table: pd.DataFrame, answer: dict[str, Any], ax: Axes | None = None) -> Axes:
     """Draw the two factors of T_C against the mini-batch: updates (left axis) and time per update (right axis)."""
-    ax = _axes(ax)
+    ax = axes_to_draw_in(ax)
     right = ax.twinx()
     (updates,) = ax.plot(table["batch_samples"], table["updates"], color="C0", label=label("updates"))
     (update,) = right.plot(table["batch_samples"], table["update_time_s"], color="C1", ls="--", label=label("update_time_s"))
@@ -132,7 +124,7 @@ def plot_scaling(table: pd.DataFrame, column: str = "converge_time_s", ax: Axes 
     ax : Axes, optional
         Where to draw.
     """
-    ax = _axes(ax)
+    ax = axes_to_draw_in(ax)
     unit_s, unit = time_unit(float(table[column].median())) if column == "converge_time_s" else (1.0, "")
     for scaling, (color, marker, line) in SCALING_LINES.items():
         rows = table[table["scaling"] == scaling].dropna(subset=[column])
@@ -168,7 +160,7 @@ def plot_updates_fit(points: pd.DataFrame, curve: pd.DataFrame, ax: Axes | None 
     color : str
         Colour of the series.
     """
-    ax = _axes(ax)
+    ax = axes_to_draw_in(ax)
     M = curve["batch_samples"]
     ax.fill_between(M, curve["lo90"], curve["hi90"], color=color, alpha=0.12, lw=0, label="90 % of runs")
     ax.fill_between(M, curve["mean_lo90"], curve["mean_hi90"], color=color, alpha=0.22, lw=0, label="90 % for the mean")

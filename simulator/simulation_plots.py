@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.errors import Fault, ScenarioError
+from simulator.figures import axes_to_draw_in, save_figure
 from simulator.tables import read_table, time_unit
-from simulator.topology_plots import save_figure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,10 +49,7 @@ def plot_runs(runs: pd.DataFrame, answer: dict[str, Any], ax: Axes | None = None
     Axes
         With the drawing.
     """
-    if ax is None:
-        import matplotlib.pyplot as plt
-
-        ax = plt.subplots()[1]
+    ax = axes_to_draw_in(ax)
     times = answer["converge_time_s"]
     unit_s, unit = time_unit(times["mean"])
     ordered = runs["converge_time_s"].sort_values().to_numpy() / unit_s
@@ -79,10 +76,7 @@ def plot_timeline(spans: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax : Axes, optional
         Where to draw.
     """
-    if ax is None:
-        import matplotlib.pyplot as plt
-
-        ax = plt.subplots()[1]
+    ax = axes_to_draw_in(ax)
     began_s = float(spans["start_s"].min())
     unit_s, unit = time_unit(float(spans["end_s"].max()) - began_s)
     processes = list(dict.fromkeys(spans["process"]))

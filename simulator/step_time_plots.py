@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.errors import Fault, ScenarioError
+from simulator.figures import STYLE, plain_ticks, save_figure
 from simulator.tables import read_table, time_unit
-from simulator.topology_plots import STYLE, plain_ticks, save_figure
 
 if TYPE_CHECKING:
     import pandas as pd

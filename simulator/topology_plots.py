@@ -9,19 +9,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simulator.figures import STYLE, save_figure
 from simulator.network.layout import Layout, layout
 from simulator.network.routing import IntArray
 from simulator.quantities import ArrayLike, FloatArray, fraction
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
 
     from simulator.network.topologies import Topology
 
-__all__ = ["STYLE", "plain_ticks", "plot_topology", "save_figure", "save_topology"]
-
-STYLE = Path(__file__).with_name("learnersim.mplstyle")
+__all__ = ["plot_topology", "save_topology"]
 
 LABELLED, BIG = 32, 16
 """Boxes of a row up to which they are labelled, and are large."""
@@ -109,17 +107,6 @@ def save_topology(
     with plt.style.context(STYLE):
         ax = plot_topology(topology, utilisation, bottleneck=bottleneck)
         return save_figure(ax.figure, path)
-
-
-def save_figure(figure: Figure | SubFigure, path: Path) -> Path:
-    """Save a figure without dates or versions in it, so that the same run gives the same bytes, and close it."""
-    import matplotlib.pyplot as plt
-
-    whole = figure.get_figure(root=True)
-    assert whole is not None
-    whole.savefig(path, metadata={"Software": None})
-    plt.close(whole)
-    return path
 
 
 def _curves(drawn: Layout) -> list[FloatArray]:
@@ -221,17 +208,3 @@ def _kind(topology: Topology, node: int) -> str:
     if len(words) > 1 and words[-1].replace(".", "").isdigit():
         return words[-2]
     return "host" if node < topology.hosts else "switch"
-
-
-def plain_ticks(ax: Axes, *, x: bool = True, y: bool = True) -> None:
-    """Write the ticks of logarithmic axes as plain numbers, a few in every decade."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    for axis, wanted in ((ax.xaxis, x), (ax.yaxis, y)):
-        if not wanted:
-            continue
-        low, high = axis.get_view_interval()
-        decades = max(high / low, 1.0)
-        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if decades < 1e3 else (1.0,), numticks=12))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
-        axis.set_minor_formatter(NullFormatter())

@@ -1,0 +1,49 @@
+"""What all figures share: style, new axes where none are given, plain ticks, files that are the same for the same run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+
+__all__ = ["STYLE", "axes_to_draw_in", "plain_ticks", "save_figure"]
+
+STYLE = Path(__file__).with_name("learnersim.mplstyle")
+
+
+def axes_to_draw_in(ax: Axes | None) -> Axes:
+    """Return the axes given, else new ones."""
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt
+
+    axes: Axes = plt.subplots()[1]
+    return axes
+
+
+def plain_ticks(ax: Axes, *, x: bool = True, y: bool = True) -> None:
+    """Write the ticks of logarithmic axes as plain numbers, a few in every decade."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    for axis, wanted in ((ax.xaxis, x), (ax.yaxis, y)):
+        if not wanted:
+            continue
+        low, high = axis.get_view_interval()
+        decades = max(high / low, 1.0)
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if decades < 1e3 else (1.0,), numticks=12))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+        axis.set_minor_formatter(NullFormatter())
+
+
+def save_figure(figure: Figure | SubFigure, path: Path) -> Path:
+    """Save a figure without dates or versions in it, so that the same run gives the same bytes, and close it."""
+    import matplotlib.pyplot as plt
+
+    whole = figure.get_figure(root=True)
+    assert whole is not None
+    whole.savefig(path, metadata={"Software": None})
+    plt.close(whole)
+    return path
