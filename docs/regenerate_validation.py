@@ -1,4 +1,7 @@
-"""Write docs/validation.md anew: every block of output under "`learnersim validate KIND`", and the figures; `make validate`."""
+"""Write docs/validation.md anew: every block of output under "`learnersim validate KIND`", and the figures; `make validate`.
+
+python docs/regenerate_validation.py [KIND ...]   (all kinds by default)
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ def _with(output: str, block: re.Match[str]) -> str:
 def main() -> int:
     """Run every kind of validation; the document is written once all have answered."""
     text = DOCUMENT.read_text(encoding="utf-8")
-    for kind in KINDS:
+    for kind in sys.argv[1:] or KINDS:
         print(f"validate {kind}", file=sys.stderr, flush=True)
         with tempfile.TemporaryDirectory() as folder:
             command = [sys.executable, "-m", "simulator", "validate", kind, "--out", folder, "--force", "--figures"]

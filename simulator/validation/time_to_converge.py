@@ -220,7 +220,8 @@ def validate_time_to_converge(data: Path | None = None, updates: Path | None = N
     Parameters
     ----------
     data, updates : Path or None
-        Results and reference points; those that ship where None.
+        Results and reference points; those that ship where None. The results that ship help to predict a table of one's own,
+        by the same rule as its own rows, but for those whose series it holds.
 
     Returns
     -------
@@ -239,6 +240,10 @@ def validate_time_to_converge(data: Path | None = None, updates: Path | None = N
     grouped: dict[str, list[System]] = {}
     for system in systems:
         grouped.setdefault(system.series, []).append(system)
+    beside: list[System] = []
+    if data is not None:
+        shipped, _ = read_times_to_train(TIMES_TO_TRAIN, name=TIMES_TO_TRAIN.name)
+        beside = [system for system in shipped if system.series not in grouped]
     known: dict[tuple[str, int], ClusterTimes] = {}
     predictions: list[Prediction] = []
     for name, rows in sorted(grouped.items()):
@@ -258,7 +263,7 @@ def validate_time_to_converge(data: Path | None = None, updates: Path | None = N
             continue
         key = (rows[0].benchmark, sizes[-1])
         if key not in known:
-            known[key] = fit_cluster_times(admissible_runs(systems, laws, benchmark=key[0], below_learners=key[1]))
+            known[key] = fit_cluster_times(admissible_runs([*systems, *beside], laws, benchmark=key[0], below_learners=key[1]))
         predictions += _predicted(known[key], laws, name, smaller, with_law)
     return Validation(
         kind="time-to-converge",

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from simulator.calibration.cluster_time import fit_cluster_times
 from simulator.errors import ScenarioError
 from simulator.validation.rows import Validation
 from simulator.validation.time_to_converge import (
@@ -109,6 +110,30 @@ def test_what_may_be_known_is_other_benchmarks_and_smaller_systems(small: list[R
     larger = [row for row in systems if row.benchmark == "bert" and row.learners >= 64]
     others = [replace(row, minutes=9.0, updates=9.0, epochs=9.0) if row in larger else row for row in systems]
     assert admissible_runs(others, laws, benchmark="bert", below_learners=64) == known
+
+
+def test_shipped_results_help_a_table_of_ones_own_by_the_same_rule(small: list[Row], folder: Path) -> None:
+    """One series alone in a table is predicted as from everything that ships: the same rows are known."""
+    mine = [row for row in small if (row["version"], row["submitter"], row["benchmark"]) == ("v2.1", "HPE", "bert")]
+    found = validate_time_to_converge(written(folder / "mine.csv", mine))
+    everything, _ = read_times_to_train(TIMES_TO_TRAIN)
+    laws = read_laws(RULES)
+    fit = fit_cluster_times(admissible_runs(everything, laws, benchmark="bert", below_learners=128))
+    (case,) = (case for case in found.predictions if case.quantity == found.primary)
+    (row,) = (one for one in everything if one.series == case.series and one.learners == 128)
+    law = laws.of(row)
+    assert law is not None
+    (at,) = law.predict(row.batch_samples)
+    low, high = at.mean_interval90
+    expected = fit.series(row.series).predict(
+        accelerator=row.accelerator,
+        learners=128,
+        nodes=row.nodes,
+        batch_samples=row.batch_samples,
+        law_updates=at.updates,
+        law_sd=np.log(high / low) / 3.2897072539029444,
+    )
+    assert case.predicted == pytest.approx(expected.time_s / 60.0, rel=1e-9)
 
 
 def test_a_prediction_is_the_same_in_any_order_of_the_table(found: Validation, small: list[Row], folder: Path) -> None:
