@@ -34,6 +34,7 @@ NEWTON_STEPS = 12
 LARGEST_DEVIATION = 0.3
 """Relative deviations of updates from their law beyond this count as this much: a run that nearly failed is no pace."""
 DEPARTURE_SD, DEPARTURE_LENGTH = 0.06, 1.4
+"""What the terms miss in one series, relative, and how far it reaches in ln P and ln m: the nearest systems count most."""
 DEVIATION_SD, DEVIATION_COUNT = 0.05, 4.0
 """Typical deviation of the updates of a series from the law, and of its rows from that; worth so many series."""
 
@@ -45,7 +46,7 @@ class TrainingTime:
     Parameters
     ----------
     time_s : float
-        Median of the prediction for the mean over runs, seconds.
+        Seconds, for the mean over runs: the value whose relative error is expected to be least, a little below the median.
     interval90 : (float, float)
         Its 90 % interval.
     updates : float
@@ -285,7 +286,7 @@ def _pace(runs: Sequence[TrainingRun], series: str) -> tuple[float, float]:
     One-way random effects by moments: the variance within series, and that of series around the law.
     """
     gaps: dict[str, list[float]] = {}
-    (kind,) = {run.law for run in runs if run.series == series}
+    kind = next(run.law for run in runs if run.series == series)
     for run in runs:
         if run.law_updates is not None and run.law == kind:
             gap = float(np.clip(np.log(run.updates / run.law_updates), -LARGEST_DEVIATION, LARGEST_DEVIATION))

@@ -16,15 +16,15 @@ from simulator.quantities import FloatArray
 
 __all__ = ["ACCELERATOR_SD", "OWN_DEGREES", "OWN_SD", "Population", "fit_population"]
 
-TYPICAL = np.array([np.log(1e-3), np.log(1e-2), np.log(3e-3), 0.02, np.log(1.0), np.log(0.3), np.log(30.0)])
-TYPICAL_SD = np.array([4.0, 1.5, 1.5, 0.02, 1.0, 2.0, 3.0])
-SPREAD = np.array([0.5, 0.4, 0.6, 0.02, 0.4, 1.0, 1.0])
+TYPICAL = np.array([np.log(1e-3), np.log(1e-2), np.log(3e-3), 0.04, np.log(1.0), np.log(0.3), np.log(30.0)])
+TYPICAL_SD = np.array([4.0, 1.5, 1.5, 0.04, 1.0, 2.0, 3.0])
+SPREAD = np.array([0.5, 0.4, 0.6, 0.04, 0.4, 1.0, 1.0])
+WORKLOAD_SPREAD = np.array([3.0, 0.8, 1.2, 0.08, 0.8, 2.0, 2.0])
 """What is thought before any series is seen, parameters in the order of `PARAMETERS`: the typical value (1 ms a sample, 10 ms
-an update, 3 ms across nodes, growth 0.02, 1 s of start-up, 0.3 s a pass, 30 learner-seconds of evaluation), how wrong that may
-be, and how much series and groups of them differ (workloads twice that). Orders of magnitude, the same whatever is trained; the
-spreads are then learned, these counting as `PRIOR_COUNT` groups."""
+an update, 3 ms across nodes, growth 0.04, 1 s of start-up, 0.3 s a pass, 30 learner-seconds of evaluation), how wrong that may
+be, how much series, families and owners differ, and how much workloads do. Orders of magnitude, the same whatever is trained;
+the spreads are then learned, these counting as `PRIOR_COUNT` groups."""
 
-WORKLOADS_DIFFER = 2.0
 PRIOR_COUNT = 8.0
 
 OWN_SD = 0.035
@@ -106,15 +106,15 @@ def fit_population(rows: StackedRuns) -> Population:
     Notes
     -----
     Laplace's approximation and expectation-maximisation ([1]_): Gauss-Newton steps to the most likely parameters of every
-    series given the effects, least squares with priors for the effects given the parameters, the spreads from both and
-    their errors; `ROUNDS` times, from a fixed start. Errors beyond the Gaussian's
-    lose weight as Student's distribution has it ([2]_).
+    series given the effects, least squares with priors for the effects given the parameters, the spreads from both and their
+    errors; `ROUNDS` times, from a fixed start. Errors beyond the Gaussian's lose weight as Student's distribution has it
+    ([2]_).
 
     References
     ----------
     .. [1] A. P. Dempster, D. B. Rubin, R. K. Tsutakawa, "Estimation in covariance components models", JASA 76 (1981).
-    .. [2] K. L. Lange, R. J. A. Little, J. M. G. Taylor, "Robust statistical modeling using the t
-       distribution", JASA 84 (1989).
+    .. [2] K. L. Lange, R. J. A. Little, J. M. G. Taylor, "Robust statistical modeling using the t distribution", JASA 84
+       (1989).
     """
     at, late, of, first = conditions_of(rows), rows.evaluation, rows.series_of, rows.first_of_series
     own = np.where(late, EVALUATION_SD**2, OWN_SD**2)
@@ -181,7 +181,7 @@ class _Effects:
         self.X = np.concatenate(columns, axis=1)
         self.kind = np.repeat(np.arange(len(columns)), [column.shape[1] for column in columns])
         self.typical_spread = np.tile(SPREAD, (len(columns), 1))
-        self.typical_spread[1] *= WORKLOADS_DIFFER
+        self.typical_spread[1] = WORKLOAD_SPREAD
         self.spread = self.typical_spread.copy()
         self.spread[0] = TYPICAL_SD
         self.own_sd = SPREAD.copy()

@@ -85,16 +85,14 @@ def log_seconds(parameters: FloatArray, at: Conditions) -> tuple[FloatArray, Flo
     spread = size[..., SPREAD] * at.passes / at.learners
     late = at.evaluation
     seconds = np.where(late, per_pass + spread, compute + fixed + jump + start + per_pass * at.evaluated)
-    parts = np.stack(
-        [
-            np.where(late, 0.0, compute),
-            np.where(late, 0.0, fixed),
-            np.where(late, 0.0, jump),
-            np.where(late, 0.0, (fixed + jump) * log_growth),
-            np.where(late, 0.0, start),
-            np.where(late, per_pass, per_pass * at.evaluated),
-            np.where(late, spread, 0.0),
-        ],
-        axis=-1,
-    )
-    return np.log(seconds), parts / seconds[..., None]
+    parts = [
+        np.where(late, 0.0, compute),
+        np.where(late, 0.0, fixed),
+        np.where(late, 0.0, jump),
+        np.where(late, 0.0, (fixed + jump) * log_growth),
+        np.where(late, 0.0, start),
+        np.where(late, per_pass, per_pass * at.evaluated),
+        np.where(late, spread, 0.0),
+    ]
+    stacked = np.stack([np.broadcast_to(part, seconds.shape) for part in parts], axis=-1)
+    return np.log(seconds), stacked / seconds[..., None]

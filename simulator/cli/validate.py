@@ -42,7 +42,7 @@ class Kind:
     rivals_from : int
         Cases from which on a group shows in the text what stands beside its first quantity; the JSON has all.
     every_row : callable, optional
-        What the text says of every case, instead of the worst: from a case to its cells.
+        What the text says of every case before the worst: from a case to its cells, none where it is not listed.
     """
 
     title: str
@@ -118,6 +118,8 @@ def _bill_of_materials(data: Path | None) -> Validation:
 
 
 def _system_row(case: Prediction) -> dict[str, str]:
+    if case.group == "not_largest":
+        return {}
     about = case.about
     fitted = [str(P) for P in about["learners_fitted"]]
     return {
@@ -191,8 +193,9 @@ KINDS: dict[str, Kind] = {
             "MLPerf Training results. A series is a (version, submitter, accelerator family, benchmark) with three numbers of\n"
             "accelerators or more: the rows at the largest are predicted from the smaller, the updates law of the reference\n"
             "points, and other series: those of other benchmarks, and of this one with fewer accelerators. Rows that share a\n"
-            "series share its weight. borrowed: results before 1.0, with the law of 1.0.0, outside all. (naive): gamma m +\n"
-            "constant + c log2 P, fitted to the wall-clock time per step of the smaller systems, times the law's updates."
+            "series share its weight. borrowed: results before 1.0, with the law of 1.0.0; not_largest: systems that are not\n"
+            "the largest of their series, from still smaller ones, not listed; both outside all. (naive): gamma m + constant\n"
+            "+ c log2 P, fitted to the wall-clock time per step of the smaller systems, times the law's updates."
         ),
         load=_time_to_converge,
         median_tolerance=0.06,
@@ -343,7 +346,8 @@ def _print(kind: Kind, validation: Validation, summary: Mapping[str, Mapping[str
     ]
     print_table(cells, right=[name for name in cells[0] if name != "group"] if cells else [])
     if kind.every_row is not None:
-        rows = [kind.every_row(case) for case in validation.predictions if case.quantity == validation.primary]
+        listed = (kind.every_row(case) for case in validation.predictions if case.quantity == validation.primary)
+        rows = [row for row in listed if row]
         print_lines(["", "every case"])
         print_table(rows, right=[name for name in rows[0] if name != "case"] if rows else [])
     first = [case for case in validation.predictions if validation.primary in (None, case.quantity) and case.error]
