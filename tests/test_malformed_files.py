@@ -181,3 +181,48 @@ def test_a_malformed_table_of_steps_is_refused_by_line_and_column(
     assert (done.status, done.out) == (1, "")
     assert [line for line in done.lines if line.startswith(f"{path}: line 3, {column}: must ")] == done.lines
     assert done.lines
+
+
+TIMES_HEADER = (
+    "version,submitter,accelerator,accel_family,n_nodes,n_accelerators,benchmark,global_batch_size,optimizer,n_success,"
+    "run_minutes_mean,steps_mean,eval_minutes_mean"
+)
+TIMES_ROW = "v2.0,Me,a,A100,1,8,bert,448,,5,10,1000,1"
+WRONG_TIMES = {
+    "version": ("", "\x07"),
+    "accel_family": ("",),
+    "n_nodes": ("-1", "2.5", "x", "nan"),
+    "n_accelerators": ("-8", "1.5", "", "x", "1e12", "inf"),
+    "benchmark": ("",),
+    "global_batch_size": ("0", "-8", "", "x", "nan", "1_000"),
+    "n_success": ("-1", "0.5", "", "x"),
+    "run_minutes_mean": ("0", "-1", "x", "nan", "inf", "1e40"),
+    "steps_mean": ("0", "-1", "x", "nan"),
+    "eval_minutes_mean": ("-0.1", "x", "nan"),
+}
+
+
+@pytest.mark.parametrize(("column", "cell"), [(column, cell) for column, cells in WRONG_TIMES.items() for cell in cells])
+def test_a_malformed_table_of_times_to_train_is_refused_by_line_and_column(tmp_path: Path, column: str, cell: str) -> None:
+    cells = TIMES_ROW.split(",")
+    cells[TIMES_HEADER.split(",").index(column)] = cell
+    path = written(tmp_path, "\n".join([TIMES_HEADER, TIMES_ROW, ",".join(cells), ""]), "times.csv")
+    done = command("validate", "time-to-converge", "--data", path)
+    assert (done.status, done.out) == (1, "")
+    assert [line for line in done.lines if line.startswith(f"{path}: line 3, {column}: must ")] == done.lines
+    assert done.lines
+
+
+@pytest.mark.parametrize(
+    ("column", "cell"),
+    [("batch_size", "0"), ("batch_size", "x"), ("updates_mean", "-1"), ("n_runs", "2.5"), ("dataset_train_samples", "0")],
+)
+def test_malformed_reference_points_are_refused_by_line_and_column(tmp_path: Path, column: str, cell: str) -> None:
+    header = "version,benchmark,optimizer,batch_size,n_runs,updates_mean,updates_std,dataset_train_samples"
+    cells = ["1.0.0", "one", "sgd", "64", "5", "1000", "10", "6400"]
+    cells[header.split(",").index(column)] = cell
+    path = written(tmp_path, "\n".join([header, ",".join(cells), ""]), "points.csv")
+    done = command("validate", "time-to-converge", "--updates", path)
+    assert (done.status, done.out) == (1, "")
+    assert done.lines == [line for line in done.lines if line.startswith(f"{path}: line 2, {column}: must ")]
+    assert done.lines

@@ -46,7 +46,7 @@ class TrainingTime:
     Parameters
     ----------
     time_s : float
-        Seconds, for the mean over runs: the value whose expected relative error is least, a little below the median.
+        Seconds, for the mean over runs: the value whose relative error is expected to be least, a little below the median.
     interval90 : (float, float)
         Its 90 % interval.
     updates : float
@@ -286,7 +286,7 @@ def _pace(runs: Sequence[TrainingRun], series: str) -> tuple[float, float]:
     One-way random effects by moments: the variance within series, and that of series around the law.
     """
     gaps: dict[str, list[float]] = {}
-    (kind,) = {run.law for run in runs if run.series == series}
+    kind = next(run.law for run in runs if run.series == series)
     for run in runs:
         if run.law_updates is not None and run.law == kind:
             gap = float(np.clip(np.log(run.updates / run.law_updates), -LARGEST_DEVIATION, LARGEST_DEVIATION))

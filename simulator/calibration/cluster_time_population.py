@@ -107,8 +107,8 @@ def fit_population(rows: StackedRuns) -> Population:
     -----
     Laplace's approximation and expectation-maximisation ([1]_): Gauss-Newton steps to the most likely parameters of every
     series given the effects, least squares with priors for the effects given the parameters, the spreads from both and their
-    errors; `ROUNDS` times, from a fixed start. Errors beyond the Gaussian's lose weight as Student's distribution
-    has it ([2]_).
+    errors; `ROUNDS` times, from a fixed start. Errors beyond the Gaussian's lose weight as Student's distribution has it
+    ([2]_).
 
     References
     ----------

@@ -42,7 +42,7 @@ class Kind:
     rivals_from : int
         Cases from which on a group shows in the text what stands beside its first quantity; the JSON has all.
     every_row : callable, optional
-        What the text says of every case, instead of the worst: from a case to its cells.
+        What the text says of every case before the worst: from a case to its cells, none where it is not listed.
     """
 
     title: str
@@ -105,10 +105,10 @@ def _step_time(data: Path | None, fit_up_to: int = 16) -> Validation:
     return validate_step_time(data, fit_up_to=fit_up_to)
 
 
-def _time_to_converge(data: Path | None, updates: Path | None = None) -> Validation:
+def _time_to_converge(data: Path | None, updates: Path | None = None, *, every_size: bool = False) -> Validation:
     from simulator.validation.time_to_converge import validate_time_to_converge
 
-    return validate_time_to_converge(data, updates)
+    return validate_time_to_converge(data, updates, every_size=every_size)
 
 
 def _bill_of_materials(data: Path | None) -> Validation:
@@ -118,6 +118,8 @@ def _bill_of_materials(data: Path | None) -> Validation:
 
 
 def _system_row(case: Prediction) -> dict[str, str]:
+    if case.group == "not_largest":
+        return {}
     about = case.about
     fitted = [str(P) for P in about["learners_fitted"]]
     return {
@@ -192,7 +194,8 @@ KINDS: dict[str, Kind] = {
             "accelerators or more: the rows at the largest are predicted from the smaller, the updates law of the reference\n"
             "points, and other series: those of other benchmarks, and of this one with fewer accelerators. Rows that share a\n"
             "series share its weight. borrowed: results before 1.0, with the law of 1.0.0, outside all. (naive): gamma m +\n"
-            "constant + c log2 P, fitted to the wall-clock time per step of the smaller systems, times the law's updates."
+            "constant + c log2 P, fitted to the wall-clock time per step of the smaller systems, times the law's updates.\n"
+            "With --every-size too, outside all and not listed: not_largest, smaller systems from still smaller ones."
         ),
         load=_time_to_converge,
         median_tolerance=0.06,
@@ -217,6 +220,7 @@ def validate(
     *,
     data: Path | None = None,
     updates: Path | None = None,
+    every_size: bool = False,
     fit_up_to: WholeNumber | None = None,
     strict: bool = False,
     output: OutputFlags = NO_OUTPUT,
@@ -234,6 +238,8 @@ def validate(
         A table with the header of the one that ships, to predict instead of it.
     updates
         Of time-to-converge: a table of reference points with the header of the one that ships, instead of it.
+    every_size
+        Of time-to-converge: predict systems that are not the largest of their series too, from still smaller ones.
     fit_up_to
         Of step-time: fit the rows with at most so many GPUs (default 16), predict those with more.
     strict
@@ -254,15 +260,17 @@ def validate(
         if fit_up_to < 1:
             raise SimulatorError(f"--fit-up-to must be >= 1, got {fit_up_to}")
         chosen = replace(chosen, load=partial(_step_time, fit_up_to=fit_up_to))
-    if updates is not None:
-        if kind != "time-to-converge":
-            raise SimulatorError(f"--updates is for validate time-to-converge, got it with {kind}")
-        chosen = replace(chosen, load=partial(_time_to_converge, updates=updates))
+    for flag, given in (("--updates", updates is not None), ("--every-size", every_size)):
+        if given and kind != "time-to-converge":
+            raise SimulatorError(f"{flag} is for validate time-to-converge, got it with {kind}")
+    if kind == "time-to-converge":
+        chosen = replace(chosen, load=partial(_time_to_converge, updates=updates, every_size=every_size))
     with collected_warnings() as caught:
         inputs = {
             "kind": kind,
             "data": _digest(data),
             **({} if updates is None else {"updates": _digest(updates)}),
+            **({"every_size": True} if every_size else {}),
             **({} if fit_up_to is None else {"fit_up_to": fit_up_to}),
         }
         out = Output.prepared("validate", output, title=chosen.title, seed=None, inputs=inputs, figures=figures)
@@ -343,7 +351,8 @@ def _print(kind: Kind, validation: Validation, summary: Mapping[str, Mapping[str
     ]
     print_table(cells, right=[name for name in cells[0] if name != "group"] if cells else [])
     if kind.every_row is not None:
-        rows = [kind.every_row(case) for case in validation.predictions if case.quantity == validation.primary]
+        listed = (kind.every_row(case) for case in validation.predictions if case.quantity == validation.primary)
+        rows = [row for row in listed if row]
         print_lines(["", "every case"])
         print_table(rows, right=[name for name in rows[0] if name != "case"] if rows else [])
     first = [case for case in validation.predictions if validation.primary in (None, case.quantity) and case.error]

@@ -43,6 +43,8 @@ class Prediction:
         What the case counts in its groups, > 0.
     about : mapping of str to value
         Further columns of the row.
+    slices : tuple of str
+        Parts of "all" that are summed up by themselves too, across groups.
     """
 
     case: str
@@ -58,6 +60,7 @@ class Prediction:
     seconds: float | None = None
     weight: float = 1.0
     about: Mapping[str, Any] = field(default_factory=dict)
+    slices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         non_negative("predicted", self.predicted)
@@ -133,6 +136,11 @@ class Validation:
             if case.group not in self.outside_all:
                 beside = "" if self.primary in (None, case.quantity) else f" ({case.quantity})"
                 grouped.setdefault(f"all{beside}", []).append(case)
+        for place in range(max((len(case.slices) for case in self.predictions), default=0)):
+            for case in sorted(self.predictions, key=lambda case: case.quantity != self.primary):
+                if case.group not in self.outside_all and place < len(case.slices):
+                    beside = "" if self.primary in (None, case.quantity) else f" ({case.quantity})"
+                    grouped.setdefault(f"all: {case.slices[place]}{beside}", []).append(case)
         return grouped
 
     def summary(self) -> dict[str, dict[str, Any]]:

@@ -8,8 +8,7 @@ evaluations and communication: those of other benchmarks, and of the same benchm
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,217 +16,51 @@ import numpy as np
 from scipy.optimize import nnls
 
 from simulator.calibration.cluster_time import ClusterTimes, fit_cluster_times
-from simulator.calibration.measurements import MeasuredUpdates, updates_series
 from simulator.calibration.training_runs import TrainingRun
-from simulator.calibration.updates import UpdatesFit, UpdatesPrediction, fit_updates
 from simulator.quantities import MINUTE_S
-from simulator.tables import Column, read_rows
 from simulator.validation.rows import Prediction, Validation
-from simulator.validation.updates import REFERENCE_POINTS
+from simulator.validation.time_to_converge_tables import (
+    BORROWED,
+    RULES,
+    TIMES_TO_TRAIN,
+    Laws,
+    System,
+    read_laws,
+    read_times_to_train,
+)
 
-__all__ = ["TIMES_TO_TRAIN", "Laws", "System", "read_laws", "read_times_to_train", "validate_time_to_converge"]
-
-DATA = Path(__file__).parent / "data"
-TIMES_TO_TRAIN = DATA / "time_to_train.csv"
-"""The results that ship; README.md beside it says where they come from."""
-RULES = DATA / "mlperf_rcp.csv"
+__all__ = ["admissible_runs", "validate_time_to_converge"]
 
 FEWEST_NUMBERS = 3
 """Numbers of accelerators that a series needs: two to learn from, one to predict."""
 PRIMARY = "run_minutes_mean"
-BORROWED = "borrowed"
-BORROWED_VERSION = "1.0.0"
-"""Results before 1.0 have no reference points of their own."""
-CHANGED_TASK = {"ssd": (2, 0)}
-"""Benchmarks that kept their name and changed model and data set, and since when (SSD on COCO; RetinaNet on OpenImages)."""
-
+NOT_LARGEST = "not_largest"
+"""Systems that are not the largest of their series, predicted from at least two smaller sizes."""
 GRID_SIZES = 33
 """Batch sizes of a law among which the fastest is chosen."""
 BEYOND_LAW = 2.0
 """Batch sizes are chosen up to this many times the largest reference point, as everywhere in this program."""
-PASSES_UNKNOWN = 10.0
-"""Passes over the data that the shortest run is taken for where epochs are not counted in passes: a scale only."""
 NORMAL_90 = 3.2897072539029444
 """Width of a 90 % interval of the normal distribution in standard deviations."""
 
-RESULTS = {
-    "version": Column(kind="text"),
-    "submitter": Column(kind="text"),
-    "accelerator": Column(kind="text", empty=True),
-    "accel_family": Column(kind="text"),
-    "n_nodes": Column(kind="whole", least=0, most=1e9),
-    "n_accelerators": Column(kind="whole", least=0, most=1e9),
-    "benchmark": Column(kind="text"),
-    "global_batch_size": Column(above=0.0, most=1e15),
-    "optimizer": Column(kind="text", empty=True),
-    "n_success": Column(kind="whole", least=0, most=1e9),
-    "run_minutes_mean": Column(empty=True, above=0.0, most=1e12),
-    "unit_of_epochs": Column(kind="text", empty=True),
-    "epochs_mean": Column(empty=True, above=0.0, most=1e18),
-    "steps_mean": Column(empty=True, above=0.0, most=1e15),
-    "eval_minutes_mean": Column(empty=True, least=0.0, most=1e12),
-}
-"""Header of the results; further columns are left alone."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class System:
-    """One published result: a system, its batch size, and how long it trained.
-
-    Parameters
-    ----------
-    version, submitter, family, benchmark : str
-        What makes a series.
-    accelerator, optimizer : str
-        Variant of the accelerator, and optimizer; empty where not given.
-    learners, nodes : int
-        Accelerators and nodes, >= 1.
-    batch_samples : float
-        M, samples, >= learners.
-    minutes : float
-        Mean of the successful runs, from start to target.
-    updates, epochs, evaluation_minutes : float or None
-        Means over the runs; epochs only where they are passes over the data.
-    """
-
-    version: str
-    submitter: str
-    family: str
-    benchmark: str
-    accelerator: str
-    optimizer: str
-    learners: int
-    nodes: int
-    batch_samples: float
-    minutes: float
-    updates: float | None
-    epochs: float | None
-    evaluation_minutes: float | None
-
-    @property
-    def series(self) -> str:
-        """Name of its series."""
-        return f"{self.version}/{self.submitter}/{self.family}/{self.benchmark}"
-
-    @property
-    def borrowed(self) -> bool:
-        """Whether its version has no reference points of its own."""
-        return _numbers(self.version)[:1] == (0,)
-
-    @property
-    def task(self) -> str:
-        """The benchmark, told apart where it changed its task under the same name."""
-        changed = CHANGED_TASK.get(self.benchmark)
-        return f"{self.benchmark} anew" if changed is not None and _numbers(self.version) >= changed else self.benchmark
-
-
-def read_times_to_train(path: Path, *, name: str | None = None) -> tuple[list[System], dict[str, int]]:
-    """Read a table of results.
-
-    Returns
-    -------
-    (list of System, dict of str to int)
-        The results, and rows left out by reason.
-
-    Raises
-    ------
-    ScenarioError
-        With every fault: file, line, column, rule, value.
-    """
-    skipped: Counter[str] = Counter()
-    systems = []
-    for row in read_rows(path, RESULTS, name=name or str(path)):
-        learners = row["n_accelerators"]
-        if learners == 0:
-            skipped["no accelerators (row)"] += 1
-        elif row["n_success"] == 0 or row["run_minutes_mean"] is None:
-            skipped["no run succeeded (row)"] += 1
-        elif learners > row["global_batch_size"]:
-            skipped["more accelerators than samples in a mini-batch (row)"] += 1
-        else:
-            systems.append(
-                System(
-                    **{one: row[one] for one in ("version", "submitter", "benchmark")},
-                    family=row["accel_family"],
-                    accelerator=row["accelerator"] or "",
-                    optimizer=row["optimizer"] or "",
-                    learners=learners,
-                    nodes=max(1, row["n_nodes"]),
-                    batch_samples=row["global_batch_size"],
-                    minutes=row["run_minutes_mean"],
-                    updates=row["steps_mean"],
-                    epochs=row["epochs_mean"] if row["unit_of_epochs"] == "epochs" else None,
-                    evaluation_minutes=row["eval_minutes_mean"] or None,
-                )
-            )
-    return systems, dict(skipped)
-
-
-@dataclass(slots=True, kw_only=True)
-class Laws:
-    """Updates laws of the reference points: of a benchmark, a version and an optimizer.
-
-    Parameters
-    ----------
-    points : mapping of (str, str) to mapping of str to list of MeasuredUpdates
-        (version, benchmark) to optimizer to its points.
-    """
-
-    points: Mapping[tuple[str, str], Mapping[str, Sequence[MeasuredUpdates]]]
-    _fits: dict[tuple[str, str, str], UpdatesFit] = field(default_factory=dict)
-    _answers: dict[tuple[str, float], UpdatesPrediction] = field(default_factory=dict)
-
-    def at(self, law: UpdatesFit, batch_samples: float) -> UpdatesPrediction:
-        """Return what a law answers at a batch size; each is computed once."""
-        key = (law.series.name, batch_samples)
-        if key not in self._answers:
-            (self._answers[key],) = law.predict(batch_samples)
-        return self._answers[key]
-
-    def of(self, system: System) -> UpdatesFit | None:
-        """Return the law of a system's benchmark and version, by its optimizer, else the only one; None without."""
-        numbers = _numbers(system.version)
-        version = BORROWED_VERSION if system.borrowed else ".".join(str(part) for part in (*numbers, 0, 0, 0)[:3])
-        found = self.points.get((version, system.benchmark), {})
-        optimizer = system.optimizer if system.optimizer in found else (next(iter(found)) if len(found) == 1 else None)
-        if optimizer is None or len({one.batch_samples for one in found[optimizer]}) < 2:
-            return None
-        key = (version, system.benchmark, optimizer)
-        if key not in self._fits:
-            self._fits[key] = fit_updates(updates_series("/".join(key), found[optimizer]))
-        return self._fits[key]
-
-
-def read_laws(path: Path, *, name: str | None = None) -> Laws:
-    """Read the reference points (header of the shipped ones); ScenarioError with every fault."""
-    points: dict[tuple[str, str], dict[str, list[MeasuredUpdates]]] = {}
-    for row in read_rows(path, REFERENCE_POINTS, name=name or str(path)):
-        if row["updates_mean"] is None:
-            continue
-        measured = MeasuredUpdates(
-            batch_samples=row["batch_size"],
-            updates=row["updates_mean"],
-            updates_std=row["updates_std"],
-            runs=row["n_runs"],
-        )
-        points.setdefault((row["version"], row["benchmark"]), {}).setdefault(row["optimizer"] or "", []).append(measured)
-    return Laws(points=points)
-
-
-def validate_time_to_converge(data: Path | None = None, updates: Path | None = None) -> Validation:
+def validate_time_to_converge(data: Path | None = None, updates: Path | None = None, *, every_size: bool = False) -> Validation:
     """Predict the largest system of every series of a table from what may be known before it ran.
 
     Parameters
     ----------
     data, updates : Path or None
-        Results and reference points; those that ship where None. The results that ship help to predict a table of one's own,
-        by the same rule as its own rows, but for those whose series it holds.
+        Results and reference points; those that ship where None. Results that ship help to predict others, unless their series
+        is among these.
+    every_size : bool
+        Predict every system that has at least two smaller sizes, not only the largest.
 
     Returns
     -------
     Validation
-        A case is a row; groups are benchmarks, and "borrowed", outside "all"; rows of a series share one weight. Quantities:
-        "run_minutes_mean", what the tool answers with the 90 % interval of the mean over runs, and "naive", a user's own fit.
+        A case is a row; groups are benchmarks, and outside "all" "borrowed" and "not_largest"; rows of a series share one
+        weight. Quantities: "run_minutes_mean", what the tool answers with the 90 % interval of the mean over runs, and "naive",
+        a user's own fit.
 
     Raises
     ------
@@ -244,34 +77,49 @@ def validate_time_to_converge(data: Path | None = None, updates: Path | None = N
     if data is not None:
         shipped, _ = read_times_to_train(TIMES_TO_TRAIN, name=TIMES_TO_TRAIN.name)
         beside = [system for system in shipped if system.series not in grouped]
+    others = laws if updates is None else read_laws(RULES, name=RULES.name)
     known: dict[tuple[str, int], ClusterTimes] = {}
     predictions: list[Prediction] = []
-    for name, rows in sorted(grouped.items()):
-        sizes = sorted({row.learners for row in rows})
-        if len(sizes) < FEWEST_NUMBERS:
-            skipped[f"fewer than {FEWEST_NUMBERS} numbers of accelerators (series)"] += 1
-            continue
-        smaller = [row for row in rows if row.learners < sizes[-1] and row.updates is not None]
-        smaller.sort(key=lambda row: (row.learners, row.batch_samples, row.minutes))  # sums do not depend on the table's order
-        if not smaller:
-            skipped["smaller systems without steps (series)"] += 1
-            continue
-        largest = [row for row in rows if row.learners == sizes[-1]]
-        with_law = [row for row in largest if laws.of(row) is not None]
-        skipped["no law of updates for its benchmark, version and optimizer (row)"] += len(largest) - len(with_law)
-        if not with_law:
-            continue
-        key = (rows[0].benchmark, sizes[-1])
+    for group, smaller, rows in _tasks(grouped, laws, skipped, every_size=every_size):
+        key = (rows[0].benchmark, rows[0].learners)
         if key not in known:
-            known[key] = fit_cluster_times(admissible_runs([*systems, *beside], laws, benchmark=key[0], below_learners=key[1]))
-        predictions += _predicted(known[key], laws, name, smaller, with_law)
+            runs = admissible_runs(systems, laws, benchmark=key[0], below_learners=key[1])
+            known[key] = fit_cluster_times([*runs, *admissible_runs(beside, others, benchmark=key[0], below_learners=key[1])])
+        predictions += _predicted(known[key], laws, group, smaller, rows)
     return Validation(
         kind="time-to-converge",
         predictions=tuple(predictions),
         skipped={reason: count for reason, count in skipped.items() if count},
-        outside_all=(BORROWED,),
+        outside_all=(BORROWED, NOT_LARGEST),
         primary=PRIMARY,
     )
+
+
+def _tasks(
+    grouped: Mapping[str, Sequence[System]], laws: Laws, skipped: Counter[str], *, every_size: bool
+) -> Iterator[tuple[str, list[System], list[System]]]:
+    """Yield the group, the smaller systems of the series and those of one size to predict; the largest sizes first of all."""
+    later = []
+    for _, rows in sorted(grouped.items()):
+        sizes = sorted({row.learners for row in rows})
+        if len(sizes) < FEWEST_NUMBERS:
+            skipped[f"fewer than {FEWEST_NUMBERS} numbers of accelerators (series)"] += 1
+            continue
+        for size in reversed(sizes[FEWEST_NUMBERS - 1 if every_size else -1 :]):
+            smaller = [row for row in rows if row.learners < size and row.updates is not None]
+            smaller.sort(key=lambda row: (row.learners, row.batch_samples, row.minutes))  # sums do not depend on the order
+            asked = [row for row in rows if row.learners == size]
+            with_law = [row for row in asked if laws.of(row) is not None]
+            if size == sizes[-1]:
+                skipped["smaller systems without steps (series)"] += not smaller
+                skipped["no law of updates for its benchmark, version and optimizer (row)"] += len(asked) - len(with_law)
+            if not smaller or not with_law:
+                continue
+            if size == sizes[-1]:
+                yield BORROWED if rows[0].borrowed else rows[0].benchmark, smaller, with_law
+            elif not rows[0].borrowed:
+                later.append((NOT_LARGEST, smaller, with_law))
+    yield from later
 
 
 def admissible_runs(systems: Sequence[System], laws: Laws, *, benchmark: str, below_learners: int) -> list[TrainingRun]:
@@ -282,18 +130,13 @@ def admissible_runs(systems: Sequence[System], laws: Laws, *, benchmark: str, be
     known = [
         row for row in systems if row.updates is not None and (row.benchmark != benchmark or row.learners < below_learners)
     ]
-    passes: dict[str, float] = {}
-    for task in {row.task for row in known}:
-        samples = [(float(row.updates or 0.0) * row.batch_samples, row.epochs) for row in known if row.task == task]
-        counted = [seen / epochs for seen, epochs in samples if epochs]
-        passes[task] = float(np.median(counted)) if counted else min(seen for seen, _ in samples) / PASSES_UNKNOWN
     runs = []
     for row in known:
         law = laws.of(row)
         runs.append(
             TrainingRun(
                 series=row.series,
-                workload=row.task,
+                workload=laws.task(row),
                 family=row.family,
                 owner=row.submitter.casefold(),
                 accelerator=row.accelerator,
@@ -303,7 +146,7 @@ def admissible_runs(systems: Sequence[System], laws: Laws, *, benchmark: str, be
                 updates=float(row.updates or 0.0),
                 time_s=row.minutes * MINUTE_S,
                 evaluation_s=row.evaluation_minutes * MINUTE_S if row.evaluation_minutes else None,
-                pass_samples=passes[row.task],
+                pass_samples=laws.pass_samples(row),
                 law_updates=None if law is None else laws.at(law, row.batch_samples).updates,
                 law=BORROWED if row.borrowed else "own",
             )
@@ -312,8 +155,9 @@ def admissible_runs(systems: Sequence[System], laws: Laws, *, benchmark: str, be
 
 
 def _predicted(
-    times: ClusterTimes, laws: Laws, name: str, smaller: Sequence[System], largest: Sequence[System]
+    times: ClusterTimes, laws: Laws, group: str, smaller: Sequence[System], largest: Sequence[System]
 ) -> list[Prediction]:
+    name = largest[0].series
     series = times.series(name)
     naive = _naive_step(smaller)
     most_local = max(row.batch_samples / row.learners for row in smaller)
@@ -338,10 +182,11 @@ def _predicted(
         own = float(seconds[np.searchsorted(sizes, row.batch_samples)])
         common: dict[str, Any] = {
             "case": f"{name}, {row.accelerator or row.family}, batch {row.batch_samples:g}",
-            "group": BORROWED if row.borrowed else row.benchmark,
+            "group": group,
             "series": name,
             "actual": row.minutes,
             "weight": 1.0 / len(largest),
+            "slices": (row.version, row.family),
         }
         about = {
             "learners_fitted": sorted({one.learners for one in smaller}),
@@ -367,8 +212,3 @@ def _naive_step(rows: Sequence[System]) -> Any:
     seconds = np.array([row.minutes * MINUTE_S / float(row.updates or 1.0) for row in rows])
     coefficients, _ = nnls(terms(rows) / seconds[:, None], np.ones(len(rows)))
     return lambda row: float(terms([row])[0] @ coefficients)
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    """Return a version as numbers; words count as 0."""
-    return tuple(int(part) if part.isdecimal() else 0 for part in version.removeprefix("v").split("."))

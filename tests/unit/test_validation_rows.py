@@ -66,6 +66,32 @@ def test_groups_are_summed_up_by_part_and_quantity_and_all_last() -> None:
     }
 
 
+def test_slices_sum_up_parts_of_all_across_groups() -> None:
+    def sliced(predicted: float, group: str, version: str, weight: float = 1.0) -> Prediction:
+        return Prediction(
+            case="c", group=group, series=group + version, quantity="default", predicted=predicted, actual=100.0,
+            slices=(version, "A100"), weight=weight,
+        )  # fmt: skip
+
+    validation = Validation(
+        kind="x",
+        predictions=(
+            sliced(110.0, "a", "v1", 0.5),
+            sliced(130.0, "a", "v1", 0.5),
+            sliced(100.0, "b", "v2"),
+            sliced(300.0, "apart", "v1"),
+        ),
+        skipped={},
+        outside_all=("apart",),
+        primary="default",
+    )  # fmt: skip
+    found = validation.summary()
+    assert list(found) == ["a", "b", "apart", "all", "all: v1", "all: v2", "all: A100"]
+    assert found["all: v1"]["mean_abs_error"] == pytest.approx((0.1 + 0.3) / 2)
+    assert found["all"]["mean_abs_error"] == pytest.approx((0.5 * 0.1 + 0.5 * 0.3 + 0.0) / 2)  # two rows of one half each
+    assert found["all: A100"] == found["all"]
+
+
 def test_the_binomial_range_holds_95_percent_of_draws() -> None:
     # brute force: the number of hits among 40 intervals that hold with probability 0.9
     low, high = binomial95(40)
