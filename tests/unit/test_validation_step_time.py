@@ -131,6 +131,7 @@ def test_the_command_answers_with_rivals_in_the_same_table(table: Path, tmp_path
     ("arguments", "message"),
     [
         (["gamma", "--fit-up-to", "8"], "--fit-up-to is for validate step-time, got it with gamma"),
+        (["updates", "--every-size"], "--every-size is for validate time-to-converge, got it with updates"),
         (["step-time", "--fit-up-to", "0"], "--fit-up-to must be >= 1, got 0"),
         (["step-time", "--figures"], "--figures needs --out DIR"),
     ],
