@@ -139,23 +139,32 @@ def _job(
     )
     case.warn_about(found.batch_samples, found.learners)
     delta = case.model.reduce
+    if not section.barrier and not isinstance(delta, FabricDelta):
+        rule = "false needs a network ([network], or reduce.kind = 'fabric'): with a law of Delta(P) learners start together"
+        raise ScenarioError([Fault(scenario.name, "simulate.barrier", rule)])
     nodes = _nodes(case, delta, found.learners)
-    job = TrainingJob(
-        name=request.name,
-        model=case.model,
-        batch_samples=found.batch_samples,
-        learners=found.learners,
-        whole_samples=case.model.rounding == "whole",
-        mode=section.mode,
-        run_to_run_relative=_run_to_run(scenario, section, case),
-        noise=_noise(section, before, found.learners),
-        failures=_failures(section.failures, case, found.learners, nodes),
-        traffic=delta.traffic(found.learners) if isinstance(delta, FabricDelta) and shares else (),
-        barrier=section.barrier,
-        server=section.server,
-        learners_per_unit=section.learners_per_unit,
-        start_s=request.start_s,
-    )
+    try:
+        job = TrainingJob(
+            name=request.name,
+            model=case.model,
+            batch_samples=found.batch_samples,
+            learners=found.learners,
+            whole_samples=case.model.rounding == "whole",
+            mode=section.mode,
+            run_to_run_relative=_run_to_run(scenario, section, case),
+            noise=_noise(section, before, found.learners),
+            failures=_failures(section.failures, case, found.learners, nodes),
+            traffic=delta.traffic(found.learners) if isinstance(delta, FabricDelta) and shares else (),
+            barrier=section.barrier,
+            server=section.server,
+            learners_per_unit=section.learners_per_unit,
+            start_s=request.start_s,
+        )
+    except ValueError as error:
+        if not str(error).startswith("hiccups "):
+            raise
+        rule = str(error).removeprefix("hiccups ")
+        raise ScenarioError([Fault(scenario.name, "simulate.noise.hiccups", rule)]) from None
     return SimulatedJob(job=job, case=case, answer=found, nodes=nodes, checkpoints=_advice(scenario, job, found))
 
 

@@ -126,7 +126,7 @@ class Replications:
     """How often a simulation is repeated, and when to stop."""
 
     min: int = 1
-    max: int = 1
+    max: int
     stop_relative_halfwidth: float | None = None
 
     def __post_init__(self) -> None:
@@ -161,6 +161,8 @@ class SimulateSection:
         ):
             if given and self.mode != "every_learner":
                 raise ValueError(f"{name} needs mode = 'every_learner', got {self.mode!r}")
+        if not self.barrier and self.learners_per_unit > 1:
+            raise ValueError(f"barrier needs a compute unit for each learner, got learners_per_unit = {self.learners_per_unit}")
         if isinstance(self.replications, int):
             whole("replications", self.replications)
             if self.replications > MOST_REPLICATIONS:

@@ -311,6 +311,11 @@ def test_faults_of_the_reduce_law(text: str, says: str) -> None:
         ('[simulate]\nserver = "fixed"', "simulate.server: needs mode = 'every_learner', got 'cohorts'"),
         ("[simulate]\nlearners_per_unit = 2", "simulate.learners_per_unit: needs mode = 'every_learner', got 'cohorts'"),
         ("[simulate]\nreplications = 0", "simulate.replications: must be a whole number >= 1, got 0"),
+        ("[simulate]\nreplications = { min = 10 }", "simulate.replications.max: is missing"),
+        (
+            '[simulate]\nmode = "every_learner"\nbarrier = false\nlearners_per_unit = 2',
+            "simulate.barrier: needs a compute unit for each learner, got learners_per_unit = 2",
+        ),
         ("[simulate]\nreplications = { min = 3, max = 2 }", "simulate.replications.max: must be >= min = 3, got 2"),
         ("[simulate]\nreplications = 1_000_001", "simulate.replications: must be <= 1,000,000, got 1,000,001"),
         ("[simulate]\nreplications = { max = 1_000_001 }", "simulate.replications.max: must be <= 1,000,000, got 1,000,001"),

@@ -195,6 +195,19 @@ def test_one_job_has_the_network_to_itself_unless_learners_start_when_they_are_r
     assert ready.traffic[0].schedule.workers == 16
 
 
+def test_what_the_job_cannot_play_out_is_a_fault_of_its_key(tmp_path: Path) -> None:
+    """An update of 16 ms computing and 4e9 pauses an hour of it: 17,778 pauses a learner and update."""
+    assert faults(tmp_path, '[simulate]\nmode = "every_learner"\nbarrier = false\n') == [
+        "simulate.barrier: false needs a network ([network], or reduce.kind = 'fabric'): with a law of Delta(P) learners start "
+        "together"
+    ]
+    often = '[simulate.noise]\nkind = "none"\nhiccups = { per_learner_hour = 4e9, duration_s = 1, tail = 3 }\n'
+    assert faults(tmp_path, often) == [
+        "simulate.noise.hiccups: must be at most 100 for a learner in an update or pass, got 1.778e+04; "
+        "what comes so often is noise"
+    ]
+
+
 @pytest.mark.parametrize(
     ("extra", "says"),
     [
