@@ -17,6 +17,7 @@ import numpy as np
 
 from simulator.errors import Fault, ScenarioError
 from simulator.messages import did_you_mean, shown
+from simulator.text_files import read_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -303,19 +304,7 @@ def read_header(path: Path, *, name: str | None = None) -> list[str]:
 
 def _csv_lines(path: Path, called: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Return the header and the numbered rows of a CSV file, blank lines left out."""
-    try:
-        if path.is_dir():
-            raise ScenarioError([Fault(called, "", "must be a file, got a folder")])
-        if path.stat().st_size > LARGEST_TABLE_BYTES:
-            raise ScenarioError([Fault(called, "", f"must be at most {LARGEST_TABLE_BYTES} bytes")])
-        text = path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise ScenarioError([Fault(called, "", "no such file")]) from None
-    except UnicodeDecodeError as error:
-        rule = f"must be a UTF-8 text file, got byte 0x{error.object[error.start]:02x} at {error.start}"
-        raise ScenarioError([Fault(called, "", rule)]) from None
-    except (OSError, ValueError) as error:
-        raise ScenarioError([Fault(called, "", f"cannot be read: {getattr(error, 'strerror', None) or error}")]) from None
+    text = read_text(path, called=called, most_bytes=LARGEST_TABLE_BYTES)
     if "\0" in text:
         raise ScenarioError([Fault(called, "", "must be a text file, got a zero byte")])
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)

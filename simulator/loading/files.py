@@ -12,6 +12,7 @@ from typing import Any
 from simulator.errors import Fault, ScenarioError
 from simulator.loading.units import quantity
 from simulator.messages import did_you_mean, join, shown
+from simulator.text_files import read_text
 
 __all__ = ["Provenance", "Table", "merge", "read_toml", "split_provenance", "values_of"]
 
@@ -41,21 +42,7 @@ def read_toml(path: Path, name: str | None = None) -> Table:
     def refuse(rule: str) -> ScenarioError:
         return ScenarioError([Fault(called, "", rule)])
 
-    try:
-        if path.is_dir():
-            raise refuse("must be a file, got a folder")
-        size = path.stat().st_size
-        if size > LARGEST_FILE_BYTES:
-            raise refuse(f"must be at most {LARGEST_FILE_BYTES} bytes, got {size}")
-        text = path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise refuse("no such file") from None
-    except UnicodeDecodeError as error:
-        raise refuse(f"must be a UTF-8 text file, got byte 0x{error.object[error.start]:02x} at {error.start}") from None
-    except OSError as error:
-        raise refuse(f"cannot be read: {error.strerror or error}") from None
-    except ValueError as error:
-        raise refuse(f"cannot be read: {error}") from None
+    text = read_text(path, called=called, most_bytes=LARGEST_FILE_BYTES)
     try:
         tree = tomllib.loads(text)
     except (ValueError, RecursionError) as error:

@@ -23,6 +23,7 @@ from simulator.network.routing import IntArray, ShortestPaths
 from simulator.network.topologies import Topology
 from simulator.network.trunked_trees import LinkNames
 from simulator.quantities import non_negative, positive, whole
+from simulator.text_files import read_text
 
 __all__ = ["graph_topology", "read_graph"]
 
@@ -49,25 +50,11 @@ def read_graph(path: Path, *, name: str | None = None, seed: int | None = None) 
         With every fault of the file.
     """
     called = name or str(path)
-
-    def refuse(rule: str) -> ScenarioError:
-        return ScenarioError([Fault(called, "", rule)])
-
+    text = read_text(path, called=called, most_bytes=LARGEST_FILE_BYTES)
     try:
-        if path.is_dir():
-            raise refuse("must be a file, got a folder")
-        size = path.stat().st_size
-        if size > LARGEST_FILE_BYTES:
-            raise refuse(f"must be at most {LARGEST_FILE_BYTES} bytes, got {size}")
-        data = json.loads(path.read_bytes().decode("utf-8-sig"))
-    except FileNotFoundError:
-        raise refuse("no such file") from None
-    except UnicodeDecodeError as error:
-        raise refuse(f"must be a UTF-8 text file, got byte 0x{error.object[error.start]:02x} at {error.start}") from None
-    except OSError as error:
-        raise refuse(f"cannot be read: {error.strerror or error}") from None
+        data = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise refuse(f"is not JSON: {shown(str(error))[1:-1]}") from None
+        raise ScenarioError([Fault(called, "", f"is not JSON: {shown(str(error))[1:-1]}")]) from None
     try:
         return graph_topology(data, name=path.stem, seed=seed)
     except TableFaults as error:
