@@ -23,7 +23,7 @@ from simulator.errors import SimulatorError
 from simulator.messages import shown
 from simulator.tables import plain, write_text
 
-__all__ = ["InThisProcess", "Journal", "in_order", "local_processes", "run_locally"]
+__all__ = ["InThisProcess", "Journal", "in_order", "local_processes", "refuse_a_second_writer", "run_locally"]
 
 ALONE_S = 2.0
 """Seconds that a run goes on in one process before others are started, where nobody says how many."""
@@ -201,7 +201,7 @@ class Journal:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file: IO[bytes] = path.open("a+b")
             try:
-                _refuse_a_second_writer(self._file, path)
+                refuse_a_second_writer(self._file, path)
                 self._read()
             except BaseException:
                 self._file.close()
@@ -280,7 +280,7 @@ class Journal:
         self.close()
 
 
-def _refuse_a_second_writer(file: IO[bytes], path: Path) -> None:
+def refuse_a_second_writer(file: IO[bytes], path: Path) -> None:
     """Lock the file as long as this process lives; the lock of a killed process is gone with it."""
     try:
         import fcntl

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import sys
 import time
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from simulator.cli.flags import OutputFlags, WholeNumber, learners_list
-from simulator.errors import MeasurementWarning, PoorFitWarning, SimulatorError
+from simulator.errors import SimulatorError
 
 if TYPE_CHECKING:
-    from simulator.measuring.findings import Findings
     from simulator.measuring.measurement import Progress, Request
     from simulator.measuring.problems import Sheet
-    from simulator.measuring.record import Record
 
 __all__ = ["measure", "progress_on"]
 
 NO_OUTPUT = OutputFlags()
 LARGEST_BATCH = 10**9
+REDRAWN_EVERY_S = 0.1
 PROGRESS_EVERY_S = 10.0
 """Where nobody watches a terminal, progress is a line at most so often."""
 
@@ -93,10 +91,12 @@ def measure(
         Draw the figures into the folder of --out too.
     """
     from simulator.cli.measured_answer import answer_keys, print_findings, tables
+    from simulator.cli.measured_files import removed, write_scenario
+    from simulator.cli.measured_warnings import warn_of_measurement
     from simulator.cli.output import Output, collected_warnings, request_errors
     from simulator.measuring.findings import findings
     from simulator.measuring.measurement import Measurement
-    from simulator.measuring.problems import Options, Sheet, find_problem, needed
+    from simulator.measuring.problems import Options, Sheet, find_problem, needed, source_files
     from simulator.measuring.record import FILE_NAME, Record
 
     with collected_warnings() as caught, request_errors():
@@ -119,27 +119,26 @@ def measure(
             learners=learners,
             seed=seed,
         )
+        needed("threadpoolctl", "measure", "measure")
         if max(request.learners) > 1:
             needed("torch", "torch", f"--learners {learners}")
         out = Output.prepared("measure", output, title=problem, seed=request.seed, inputs=request.subject(), figures=figures)
         path = None if out.folder is None else out.folder / FILE_NAME
-        if path is not None and output.force:
-            for old in (path, path.with_name("scenario.toml")):
-                old.unlink(missing_ok=True)
-        record = Record(request.subject(), _versions(), path)
+        files = source_files(problem, options)
         say, silence = progress_on(sys.stderr)
-        sitting = Measurement(made, sheet, request, record, say)
-        with redirect_stdout(sys.stderr):  # what a problem prints is no part of the answer
-            in_time = sitting.measure(check=check)
-            found = findings(record, request.targets)
-            best = found.best(sheet.data_set_samples)
-            checked = sitting.check_runs(int(best[0].batch_samples)) if check and best is not None else []
+        with Record(request.subject(), _versions(), path, files=files, anew=output.force) as record:
+            if path is not None and output.force:
+                removed(path.with_name("scenario.toml"))
+            sitting = Measurement(made, sheet, request, record, say)
+            with redirect_stdout(sys.stderr):  # what a problem prints is no part of the answer
+                in_time = sitting.measure(check=check)
+                found = findings(record, request.targets)
+                best = found.best(sheet.data_set_samples)
+                checked = sitting.check_runs(int(best[0].batch_samples)) if check and best is not None else []
         silence()
-        _warn(record, found, request, in_time=in_time, checked=len(checked) if check else None)
+        warn_of_measurement(record, found, request, sheet, in_time=in_time, checked=len(checked) if check else None)
         keys = answer_keys(found, record, request, sheet, checked)
         if out.folder is not None and best is not None:
-            from simulator.cli.measured_files import write_scenario
-
             keys["scenario_path"] = str(write_scenario(out.folder, found, record, request, sheet))
     out.emit(
         keys,
@@ -296,18 +295,17 @@ def progress_on(stream: Any) -> tuple[Callable[[Progress], None], Callable[[], N
     from simulator.cli.words import seconds
 
     watched = bool(stream.isatty())
-    last_s = [time.monotonic()]
+    last_s = [time.monotonic() - (REDRAWN_EVERY_S if watched else 0.0)]
 
     def say(progress: Progress) -> None:
+        now_s = time.monotonic()
+        if now_s - last_s[0] < (REDRAWN_EVERY_S if watched else PROGRESS_EVERY_S):
+            return
+        last_s[0] = now_s
         left = seconds(max(progress.budget_s - progress.elapsed_s, 0.0))
         text = f"{seconds(progress.elapsed_s)} of {seconds(progress.budget_s)}, at most {left} left: {progress.text}"
-        if watched:
-            stream.write(f"\r\x1b[K{text[:160]}")
-            stream.flush()
-        elif time.monotonic() - last_s[0] >= PROGRESS_EVERY_S:
-            last_s[0] = time.monotonic()
-            stream.write(f"{text}\n")
-            stream.flush()
+        stream.write(f"\r\x1b[K{text[:160]}" if watched else f"{text}\n")
+        stream.flush()
 
     def silence() -> None:
         if watched:
@@ -315,39 +313,3 @@ def progress_on(stream: Any) -> tuple[Callable[[Progress], None], Callable[[], N
             stream.flush()
 
     return say, silence
-
-
-def _warn(record: Record, found: Findings, request: Request, *, in_time: bool, checked: int | None) -> None:
-    """Warn of everything that did not go as planned: what failed, diverged, was cut short, or cannot be fitted."""
-
-    def warn(text: str) -> None:
-        warnings.warn(text, MeasurementWarning, stacklevel=2)
-
-    for text, count in _failures(record).items():
-        warn(text if count == 1 else f"{text} ({count} times)")
-    if not in_time:
-        warn("the budget ended before everything planned was measured; --resume with a larger --budget goes on")
-    if checked is not None and checked < request.runs:
-        warn(f"the budget ended after {checked} of {request.runs} runs of --check")
-    for name, text in found.refusals.items():
-        if name == found.main:
-            warn(f"no law could be fitted: {text}")
-    for fit in found.fits.values():
-        for concern in fit.concerns:
-            if fit.series.name == found.main:
-                warnings.warn(f"{fit.series.name}: {concern}", PoorFitWarning, stacklevel=1)
-
-
-def _failures(record: Record) -> Mapping[str, int]:
-    """Count runs that diverged or failed and timings that failed, by where; the first one's message speaks for them."""
-    words: dict[str, str] = {}
-    found: dict[str, int] = {}
-    for kind, word in (("time", "timing"), ("run", "run"), ("check", "check")):
-        for row in record.of(kind):
-            if row["outcome"] in ("diverged", "failed"):
-                where = f"{word} of {row['batch_samples']:,} samples"
-                where += f" on {row['learners']} learners" if row.get("learners", 1) > 1 else ""
-                where += f" at rate {row['learning_rate']:.4g}" if "learning_rate" in row else ""
-                text = words.setdefault(f"{where} {row['outcome']}", f"{where} {row['outcome']}: {row['message']}")
-                found[text] = found.get(text, 0) + 1
-    return found

@@ -28,6 +28,8 @@ def answer_keys(
     best = found.best(sheet.data_set_samples)
     predicted = None if best is None else found.converge_time_s(best[0].batch_samples)
     following = None if fit is None else fit.next_batch(within=(1.0, float(sheet.data_set_samples)))
+    if following is not None and following.batch_samples > sheet.data_set_samples:
+        following = None
     return {
         "problem": request.spec,
         "about": sheet.about or None,
@@ -224,7 +226,7 @@ def print_findings(found: Findings, keys: Mapping[str, Any], sheet: Sheet) -> No
             f"{seconds(high, keys['converge_time_s'])}{bound}"
         )
     else:
-        lines.append("no law and no best mini-batch: see the warnings")
+        lines.append(f"{'no law and no' if fit is None else 'no'} best mini-batch: see the warnings")
     facts = [("measured", title)]
     if fit is not None:
         facts.append(("updates", f"{law_in_numbers(fit.best)}; the points lie {two_digits(fit.best.rms_relative)} off it"))

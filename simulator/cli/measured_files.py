@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simulator.cli.profile_file import safe_text, write_workload, written
+from simulator.errors import SimulatorError
 
 if TYPE_CHECKING:
     from simulator.measuring.findings import Findings
@@ -14,9 +15,17 @@ if TYPE_CHECKING:
     from simulator.measuring.problems import Sheet
     from simulator.measuring.record import Record
 
-__all__ = ["write_scenario"]
+__all__ = ["removed", "write_scenario"]
 
 MACHINE = "this-machine"
+
+
+def removed(path: Path) -> None:
+    """Remove a file of an earlier measurement, where there is one; SimulatorError where that cannot be done."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise SimulatorError(f"{path}: cannot be removed: {error.strerror or error}") from None
 
 
 def write_scenario(folder: Path, found: Findings, record: Record, request: Request, sheet: Sheet) -> Path:
@@ -90,7 +99,8 @@ def write_scenario(folder: Path, found: Findings, record: Record, request: Reque
     if learners > 1:
         middle, low, high = (max(value, 0.0) for value in found.reduce_time_s[learners])
         lines += [
-            f"# T_Update(M, {learners}) - T_Update(M/{learners}, 1), median, smallest and largest over the mini-batches timed.",
+            f"# T_Update(M, {learners}) - T_Update(M/{learners}, 1), median, smallest and largest over the mini-batches timed;",
+            f"# of {learners} learners: other numbers take other times.",
             "[reduce]",
             'kind = "constant"',
             f'delta_s = {{ value = {middle!r}, low = {low!r}, high = {high!r}, source = "{safe_text(source)}" }}',

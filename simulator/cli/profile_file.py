@@ -72,7 +72,7 @@ def write_workload(
     first, second = record.relative_standard_errors
     text = "\n".join(
         [
-            f"# A workload: updates to converge, fitted to {safe_text(source)}.",
+            f"# A workload: updates to converge, {'' if facts else 'fitted to '}{safe_text(source)}.",
             *([] if facts else [FACTS_TO_BE_FILLED_IN]),
             "schema = 1",
             f'name = "{path.stem}"',

@@ -179,8 +179,12 @@ class Findings:
         (updates,) = self.fit.predict(batch_samples)
         T = updates.updates * float(model.update_time_s(batch_samples, learners))
         spreads = {"time of an update": self.run_spread}
+        exchange: dict[str, tuple[float, ...]] = {}
+        if learners > 1:
+            middle, *ends_s = (max(delta_s, 0.0) for delta_s in self.reduce_time_s[learners])
+            exchange["exchange of gradients"] = tuple(T + updates.updates * (end_s - middle) for end_s in ends_s)
         one, mean = (
-            interval90(T, spreads=spreads, ranges={"updates": tuple(T * end / updates.updates for end in ends)})
+            interval90(T, spreads=spreads, ranges={"updates": tuple(T * end / updates.updates for end in ends), **exchange})
             for ends in (updates.interval90, updates.mean_interval90)
         )
         return T, Interval(one_run=one.mean, mean=mean.mean, contributions=one.contributions)

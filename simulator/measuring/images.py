@@ -12,13 +12,21 @@ from numpy.typing import NDArray
 from simulator.errors import Fault, ScenarioError
 from simulator.measuring.data_sets import Labelled
 
-__all__ = ["IMAGES", "LABELS", "read_images"]
+__all__ = ["IMAGES", "LABELS", "image_files", "read_images"]
 
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 MAGIC = {IMAGES: 2051, LABELS: 2049}
 """First word of a file: 0x0803, bytes in three dimensions; 0x0801, bytes in one."""
 SIDE = 28
 CLASSES = 10
+
+
+def image_files(folder: Path) -> tuple[Path | None, Path | None]:
+    """Return the files of images and labels in a folder, plain ones before those with .gz; None where one is missing."""
+    images, labels = (
+        next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None) for name in (IMAGES, LABELS)
+    )
+    return images, labels
 
 
 def read_images(folder: Path) -> Labelled:
@@ -43,8 +51,9 @@ def read_images(folder: Path) -> Labelled:
     if not folder.is_dir():
         raise ScenarioError([Fault(str(folder), "", f"no such folder: {_wanted()}")])
     found: dict[str, NDArray[np.uint8]] = {}
-    for name in (IMAGES, LABELS):
-        path = next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
+    files = image_files(folder)
+    images_file, labels_file = map(str, files)
+    for name, path in zip((IMAGES, LABELS), files, strict=True):
         if path is None:
             faults.append(Fault(str(folder / name), "", f"no such file, nor {name}.gz: {_wanted()}"))
             continue
@@ -56,14 +65,12 @@ def read_images(folder: Path) -> Labelled:
         images, labels = found[IMAGES], found[LABELS]
         if images.shape[1:] != (SIDE, SIDE):
             faults.append(
-                Fault(
-                    str(folder / IMAGES), "", f"must hold images of {SIDE} x {SIDE}, got {images.shape[1]} x {images.shape[2]}"
-                )
+                Fault(images_file, "", f"must hold images of {SIDE} x {SIDE}, got {images.shape[1]} x {images.shape[2]}")
             )
         if len(images) != len(labels):
-            faults.append(Fault(str(folder / LABELS), "", f"must hold {len(images)} labels, one an image, got {len(labels)}"))
+            faults.append(Fault(labels_file, "", f"must hold {len(images)} labels, one an image, got {len(labels)}"))
         if len(labels) and labels.max() >= CLASSES:
-            faults.append(Fault(str(folder / LABELS), "", f"must hold labels from 0 to 9, got {labels.max()}"))
+            faults.append(Fault(labels_file, "", f"must hold labels from 0 to 9, got {labels.max()}"))
     if faults:
         raise ScenarioError(faults)
     return Labelled(x=found[IMAGES] / 255.0, labels=found[LABELS].astype(np.int64))

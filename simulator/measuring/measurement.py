@@ -19,10 +19,10 @@ from simulator.calibration.updates import fit_updates
 from simulator.errors import FitError, SimulatorError
 from simulator.measuring.findings import main_series, rows_of_runs
 from simulator.measuring.plan import HOPELESS_RUNS, enough_runs, from_the_ends, powers_between, rate_to_try
-from simulator.measuring.problems import Options, Problem, Setting, Sheet, cause
+from simulator.measuring.problems import Options, Problem, Setting, Sheet, built, cause
 from simulator.measuring.record import Record
 from simulator.measuring.runs import run_to_targets
-from simulator.measuring.timing import Clock, Timing, pinned_threads, time_updates
+from simulator.measuring.timing import MOST_S, Clock, OutOfTime, Timing, pinned_threads, time_updates
 
 __all__ = ["Measurement", "Progress", "Request"]
 
@@ -30,6 +30,8 @@ PILOT_RUNS = 2
 """Runs behind the choice of a rate; the worse of the two counts, since a rate that is good only sometimes is not good."""
 FIRST_PILOT_SEED = 1_000_000
 CHECK_SEED = 2_000_000
+TIMING_SHARE = 0.25
+"""Most of the budget that repeats of timings take, where three of each suffice; and most that several learners take."""
 CHECK_SHARE = 0.25
 """Share of the budget that is kept for --check."""
 MOST_SIZES = 11
@@ -115,10 +117,6 @@ def _time_key(batch_samples: int, learners: int) -> str:
     return f"time/M={batch_samples},P={learners}"
 
 
-class OutOfTime(Exception):
-    """The budget has ended."""
-
-
 class Measurement:
     """One sitting at a measurement.
 
@@ -150,6 +148,8 @@ class Measurement:
         self.before_s = record.elapsed_s
         self.begun_s = time.monotonic()
         self.budget_s = request.budget_s
+        self.most_s = MOST_S
+        self.learners_in_time = True
         self.runs: list[dict[str, Any]] = []
         self.tried: dict[tuple[int, float], float] = {}
         """What this sitting has come to, from the record or anew: all that planning looks at, so that it repeats itself."""
@@ -182,7 +182,7 @@ class Measurement:
             return False
         finally:
             self.budget_s = self.request.budget_s
-        return True
+        return self.learners_in_time
 
     def check_runs(self, batch_samples: int) -> list[dict[str, Any]]:
         """Run a batch size to convergence afresh, with seeds that no fit has seen; fewer runs where the budget ends."""
@@ -198,26 +198,34 @@ class Measurement:
             pass
         return rows
 
+    @property
+    def deadline_s(self) -> float:
+        """When the budget ends, by `time.monotonic`."""
+        return self.begun_s + self.budget_s - self.before_s
+
     def _start(self, text: str) -> None:
         """Say what comes, or stop where the budget has ended."""
-        elapsed_s = self.elapsed_s
-        if elapsed_s >= self.budget_s:
+        if self.elapsed_s >= self.budget_s:
             raise OutOfTime
-        self.say(Progress(text=text, elapsed_s=elapsed_s, budget_s=self.request.budget_s))
+        self._say(text)
+
+    def _say(self, text: str) -> None:
+        self.say(Progress(text=text, elapsed_s=self.elapsed_s, budget_s=self.request.budget_s))
 
     def _time_all(self) -> None:
         sizes = powers_between(min(self.request.batch_samples), max(self.request.batch_samples))
         sizes = tuple(sorted({*sizes, *self.request.batch_samples}))
+        self.most_s = min(MOST_S, TIMING_SHARE * self.budget_s / len(sizes))
         for size in sizes:
             self._time_alone(size)
         for learners in self.request.learners:
             if learners > 1:  # mini-batches whose share was timed on one learner
                 self._time_together(learners, [learners * size for size in sizes if learners * size <= sizes[-1]])
 
-    def _timed(self, batch_samples: int, learners: int, found: Timing | Exception, elapsed_s: float) -> None:
+    def _timed(self, batch_samples: int, learners: int, found: Timing | BaseException, elapsed_s: float) -> None:
         """Keep a timing, or why there is none."""
         row: dict[str, Any] = {"batch_samples": batch_samples, "learners": learners, "threads": self.request.threads}
-        if isinstance(found, Exception):
+        if isinstance(found, BaseException):
             message = str(found) if isinstance(found, SimulatorError) else cause(found)
             row |= {"outcome": "failed", "message": message}
         else:
@@ -230,10 +238,14 @@ class Measurement:
         self._start(f"timing updates of {batch_samples:,} samples")
         start_s = time.monotonic()
         setting = self._setting(batch_samples, min(self.request.learning_rates), seeds=(5,))
-        found: Timing | Exception
+        found: Timing | BaseException
         try:
-            found = time_updates(lambda: self.problem.build(setting), clock=self.clock)
-        except Exception as error:
+            found = time_updates(
+                lambda: built(self.problem, setting), clock=self.clock, most_s=self.most_s, deadline_s=self.deadline_s
+            )
+        except OutOfTime:
+            raise
+        except (Exception, SystemExit) as error:
             found = error
         self._timed(batch_samples, 1, found, time.monotonic() - start_s)
 
@@ -241,6 +253,7 @@ class Measurement:
         """Time updates of several learners; where one fails, the others start anew with the next batch size."""
         from simulator.measuring.ranks import time_learners
 
+        ends_s = min(self.deadline_s, time.monotonic() + TIMING_SHARE * self.budget_s)
         left = [size for size in sizes if self.record.get(_time_key(size, learners)) is None]
         while left:
             self._start(f"timing updates of {left[0]:,} to {left[-1]:,} samples on {learners} learners")
@@ -254,11 +267,17 @@ class Measurement:
                     learning_rate=min(self.request.learning_rates),
                     threads=self.request.threads,
                     seed=self.request.seed,
+                    deadline_s=ends_s,
                 ):
                     self._timed(size, learners, timing, time.monotonic() - start_s)
                     left = left[1:]
                     start_s = time.monotonic()
                     self._start(f"timing updates on {learners} learners, {size:,} samples done")
+            except OutOfTime:
+                if self.elapsed_s >= self.budget_s:
+                    raise
+                self.learners_in_time = False  # perhaps they wait for each other for ever: the rest is measured all the same
+                return
             except SimulatorError as error:
                 self._timed(left[0], learners, error, time.monotonic() - start_s)
                 left = left[1:]
@@ -276,18 +295,20 @@ class Measurement:
         if found is not None and found["outcome"] != "out_of_time":
             return found
         words = {"tuning": "tuning the rate, ", "check": "checking, ", "run": ""}[kind]
-        self._start(f"{words}{batch_samples:,} samples an update, rate {rate:.4g}, run {number % FIRST_PILOT_SEED + 1}")
+        words += f"{batch_samples:,} samples an update, rate {rate:.4g}, run {number % FIRST_PILOT_SEED + 1}"
+        self._start(words)
         targets = {"training": self.request.targets, "cross_validation": self.request.targets}
         if kind == "tuning":
             targets = {"training": self.request.targets[-1:]}
         run = run_to_targets(
-            lambda: self.problem.build(self._setting(batch_samples, rate, (7, batch_samples, number))),
+            lambda: built(self.problem, self._setting(batch_samples, rate, (7, batch_samples, number))),
             targets,
             batch_samples=batch_samples,
             evaluation_samples=self.sheet.evaluation_samples,
             limit_updates=limit_updates,
-            deadline_s=self.begun_s + self.budget_s - self.before_s,
+            deadline_s=self.deadline_s,
             clock=self.clock,
+            seen=lambda updates, loss: self._say(f"{words}, {updates:,} updates, loss {loss:.3g}"),
         )
         row = asdict(run)
         about = {"batch_samples": batch_samples, "learning_rate": rate, "run": number, "limit_updates": limit_updates}

@@ -82,9 +82,9 @@ class _Digits:
     batch_samples: ClassVar[tuple[int, int]] = (1, 1024)
 
     @classmethod
-    def made(cls, seed: int) -> Self:
-        """Load the digits and part them by `seed`."""
-        loaded = digits(cls.__name__)
+    def made(cls, name: str, seed: int) -> Self:
+        """Load the digits and part them by `seed`; the name says for which problem, where they are missing."""
+        loaded = digits(name)
         flat = Labelled(x=loaded.x.reshape(len(loaded), PIXELS), labels=loaded.labels)
         return cls(data=split(flat, np.random.default_rng([seed, 0])))
 

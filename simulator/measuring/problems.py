@@ -5,10 +5,12 @@ Whoever wants to measure a problem of their own writes these two classes; nothin
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import sys
+import sysconfig
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,7 +20,21 @@ import numpy as np
 from simulator.errors import SimulatorError
 from simulator.messages import did_you_mean
 
-__all__ = ["LOSSES", "SHIPPED", "Learner", "Options", "Problem", "Setting", "Sheet", "alone", "find_problem", "needed"]
+__all__ = [
+    "LOSSES",
+    "SHIPPED",
+    "Learner",
+    "Options",
+    "Problem",
+    "Setting",
+    "Sheet",
+    "alone",
+    "built",
+    "cause",
+    "find_problem",
+    "needed",
+    "source_files",
+]
 
 LOSSES = ("training", "cross_validation")
 """The losses that a target can be set for; a problem may have the first alone."""
@@ -118,21 +134,25 @@ class Sheet:
     @classmethod
     def of(cls, problem: Any, name: str) -> Sheet:
         """Read and check what a problem says; SimulatorError with a line for each fault."""
-        faults = [
-            f"{name}: {member} is missing: {why}"
-            for member, why in (
-                ("build", "a problem needs build(setting), which returns a learner"),
-                ("data_set_samples", "a problem needs the number of samples that mini-batches are drawn from"),
-            )
-            if not hasattr(problem, member)
-        ]
-        if not faults and not callable(problem.build):
-            faults.append(f"{name}: build must be callable, got {type(problem.build).__name__}")
+        faults: list[str] = []
+        said: dict[str, Any] = {}
+        for key in ("build", *_RULES):
+            try:
+                value = getattr(problem, key, _ABSENT)
+            except (Exception, SystemExit) as error:  # a property is code of the user's own
+                faults.append(f"{name}: {key} cannot be read: {cause(error)}")
+                continue
+            if value is not _ABSENT:
+                said[key] = value
+            elif key in _NEEDED:
+                faults.append(f"{name}: {key} is missing: {_NEEDED[key]}")
+        if "build" in said and not callable(said["build"]):
+            faults.append(f"{name}: build must be callable, got {type(said['build']).__name__}")
         found: dict[str, Any] = {}
         for key, rule in _RULES.items():
-            if hasattr(problem, key):
+            if key in said:
                 try:
-                    found[key] = rule(getattr(problem, key))
+                    found[key] = rule(said[key])
                 except (TypeError, ValueError) as error:
                     faults.append(f"{name}: {key} {error}")
         if faults:
@@ -147,11 +167,23 @@ def _count(value: Any) -> int:
     return int(value)
 
 
+def _listed(value: Any) -> list[Any]:
+    """Return what a list, tuple or array holds; nothing where it is no such thing."""
+    return list(value) if isinstance(value, Iterable) and not isinstance(value, str | bytes) else []
+
+
 def _numbers(value: Any) -> tuple[float, ...]:
-    listed = [value] if isinstance(value, int | float | np.number) else list(value)
+    listed = [value] if isinstance(value, int | float | np.number) else _listed(value)
     if not listed or not all(isinstance(one, int | float | np.number) and np.isfinite(one) and one > 0 for one in listed):
         raise ValueError(f"must be numbers > 0, got {value!r}")
     return tuple(float(one) for one in listed)
+
+
+def _ends(value: Any) -> tuple[int, ...]:
+    sizes = sorted({_count(one) for one in _listed(value)})
+    if len(sizes) < 2:
+        raise ValueError(f"must be the smallest and the largest mini-batch, like (1, 1024), got {value!r}")
+    return tuple(sizes)
 
 
 def _word(value: Any) -> str:
@@ -160,13 +192,18 @@ def _word(value: Any) -> str:
     return value
 
 
+_ABSENT = object()
+_NEEDED = {
+    "build": "a problem needs build(setting), which returns a learner",
+    "data_set_samples": "a problem needs the number of samples that mini-batches are drawn from",
+}
 _RULES: Mapping[str, Callable[[Any], Any]] = {
     "data_set_samples": _count,
     "evaluation_samples": _count,
     "parameters": _count,
     "targets": lambda value: tuple(sorted(_numbers(value), reverse=True)),
     "learning_rates": lambda value: tuple(sorted(_numbers(value))),
-    "batch_samples": lambda value: tuple(sorted(_count(one) for one in value)),
+    "batch_samples": _ends,
     "max_updates": _count,
     "sample_unit": _word,
     "about": _word,
@@ -216,7 +253,7 @@ def _digits(name: str, options: Options) -> Problem:
     from simulator.measuring.numpy_problems import DigitsMlp, DigitsSoftmax
 
     options.refused(name, ("data_dir", "samples", "optimizer"))
-    return {"digits-mlp": DigitsMlp, "digits-softmax": DigitsSoftmax}[name].made(options.seed)
+    return {"digits-mlp": DigitsMlp, "digits-softmax": DigitsSoftmax}[name].made(name, options.seed)
 
 
 def _least_squares(name: str, options: Options) -> Problem:
@@ -275,36 +312,71 @@ def find_problem(spec: str, options: Options) -> Problem:
     except AttributeError as error:
         if traceback.extract_tb(error.__traceback__)[-1].filename == __file__:
             raise SimulatorError(f"{spec}: the module {module} has no {attribute}") from None
-        raise SimulatorError(f"{spec}: cannot be imported: {_cause(error)}") from None
+        raise SimulatorError(f"{spec}: cannot be imported: {cause(error)}") from None
     except (Exception, SystemExit) as error:
-        raise SimulatorError(f"{spec}: cannot be imported: {_cause(error)}") from None
+        raise SimulatorError(f"{spec}: cannot be imported: {cause(error)}") from None
     if isinstance(found, type) or not hasattr(found, "build"):
         if not callable(found):
             raise SimulatorError(f"{spec}: must be a problem or return one, got {type(found).__name__}")
         try:
             found = found()
         except (Exception, SystemExit) as error:
-            raise SimulatorError(f"{spec}: cannot be made: {_cause(error)}") from None
+            raise SimulatorError(f"{spec}: cannot be made: {cause(error)}") from None
     return found  # type: ignore[no-any-return]  # checked by Sheet.of
+
+
+def built(problem: Problem, setting: Setting) -> Learner:
+    """Build a learner; SimulatorError where what comes back is none."""
+    learner = problem.build(setting)
+    if not all(callable(getattr(learner, name, None)) for name in ("update", "losses")):
+        raise SimulatorError(f"build() must return a learner with update() and losses(), got {type(learner).__name__}")
+    return learner
+
+
+def source_files(spec: str, options: Options) -> dict[str, str]:
+    """Return what a measurement is made of, by file: the module of a problem of the user's own, images of a folder.
+
+    Returns
+    -------
+    dict of str to str
+        SHA-256 of each file, by its name; modules that the user's own imports are not among them.
+    """
+    paths: list[Path] = []
+    if spec not in SHIPPED:
+        path = getattr(sys.modules.get(spec.partition(":")[0]), "__file__", None)
+        paths = [Path(path)] if path else []
+    elif options.data_dir is not None:
+        from simulator.measuring.images import image_files
+
+        paths = [path for path in image_files(options.data_dir) if path is not None]
+    found = {}
+    for path in paths:
+        with path.open("rb") as file:
+            found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
+
+
+LONGEST_CAUSE = 400
 
 
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _cause(error: BaseException) -> str:
-    """Return an exception in one line, with the file and line of the user's code that it came from."""
-    text = f"{type(error).__name__}: {_one_line(error)}"
-    if isinstance(error, SyntaxError) and error.filename:
-        return f"{type(error).__name__}: {error.msg} ({Path(error.filename).name}, line {error.lineno})"
-    own = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if frame.filename != __file__ and "importlib" not in frame.filename
-    ]
-    return f"{text} ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else text
+PACKAGE = Path(__file__).parents[1]
+LIBRARIES = tuple(str(Path(sysconfig.get_path(name))) for name in ("stdlib", "purelib", "platlib"))
 
 
 def cause(error: BaseException) -> str:
-    """Return what went wrong in a problem's own code as one line, for the record."""
-    return _cause(error)[:400]
+    """Return what went wrong in a problem's own code as one line, with the file and line of the user's that it came from."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{type(error).__name__}: {error.msg} ({Path(error.filename).name}, line {error.lineno})"
+    said = _one_line(error)
+    text = type(error).__name__ + (f": {said}"[:LONGEST_CAUSE] if said != type(error).__name__ else "")
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith("<") and PACKAGE not in Path(frame.filename).parents
+    ]
+    own = [frame for frame in frames if not frame.filename.startswith(LIBRARIES)] or frames[-1:]
+    return f"{text} ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else text

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import selectors
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -22,8 +25,8 @@ from typing import Any, TextIO
 import numpy as np
 
 from simulator.errors import SimulatorError
-from simulator.measuring.problems import Options, Setting, cause, find_problem, needed
-from simulator.measuring.timing import Timing, pinned_threads, time_updates
+from simulator.measuring.problems import Options, Setting, built, cause, find_problem, needed
+from simulator.measuring.timing import OutOfTime, Timing, pinned_threads, time_updates
 
 __all__ = ["time_learners"]
 
@@ -40,6 +43,7 @@ def time_learners(
     learning_rate: float,
     threads: int,
     seed: int,
+    deadline_s: float = math.inf,
 ) -> Iterator[tuple[int, Timing]]:
     """Time the updates of P learners that share mini-batches evenly; each size is yielded as it is done.
 
@@ -57,9 +61,13 @@ def time_learners(
         Threads of each learner.
     seed : int
         Where weights and mini-batches are drawn from.
+    deadline_s : float
+        It is given up when `time.monotonic()` passes this.
 
     Raises
     ------
+    OutOfTime
+        If the deadline passed.
     SimulatorError
         If a learner fails: its message, in one line. The first size that was not yielded is the one it failed at.
     """
@@ -92,7 +100,13 @@ def time_learners(
                     )
                 )
                 errors.close()
-            yield from _collected(processes, Path(folder), f"{spec} on {learners} learners")
+            what = f"{spec} on {learners} learners"
+            count = 0
+            for found in _collected(processes, Path(folder), what, deadline_s):
+                yield found
+                count += 1
+            if count < len(batch_sizes):
+                raise SimulatorError(f"{what}: learner 0 ended before it was done")
         finally:
             for process in processes:
                 if process.poll() is None:
@@ -102,7 +116,9 @@ def time_learners(
                     process.stdout.close()
 
 
-def _collected(processes: Sequence[subprocess.Popen[str]], folder: Path, what: str) -> Iterator[tuple[int, Timing]]:
+def _collected(
+    processes: Sequence[subprocess.Popen[str]], folder: Path, what: str, deadline_s: float
+) -> Iterator[tuple[int, Timing]]:
     """Yield what learner 0 says, line by line; a learner that fails ends it, since the others wait for it."""
     first = processes[0].stdout
     assert first is not None
@@ -119,6 +135,8 @@ def _collected(processes: Sequence[subprocess.Popen[str]], folder: Path, what: s
                 yield said.pop("batch_samples"), Timing(**said)
                 continue
             waited_s += 0.2
+            if time.monotonic() > deadline_s:
+                raise OutOfTime
             if any(process.poll() not in (None, 0) for process in processes):
                 break
             if waited_s > LONGEST_S:
@@ -128,9 +146,12 @@ def _collected(processes: Sequence[subprocess.Popen[str]], folder: Path, what: s
             process.wait(timeout=5.0)
     failed = [rank for rank, process in enumerate(processes) if process.poll() not in (None, 0)]
     if failed:
-        lines = (folder / f"errors-{failed[-1]}").read_text(encoding="utf-8").splitlines()
-        last = next((line for line in reversed(lines) if line.strip()), "it ended without a word")
-        raise SimulatorError(f"{what}: {' '.join(last.split())[:400]}")
+        said = []
+        for rank in failed:
+            lines = (folder / f"errors-{rank}").read_text(encoding="utf-8", errors="replace").splitlines()
+            said.append(next((line for line in reversed(lines) if line.strip()), "it ended without a word"))
+        first_to_fail = min(said, key=lambda line: "gloo" in line)  # the others lose their connection to it
+        raise SimulatorError(f"{what}: {' '.join(first_to_fail.split())[:400]}")
 
 
 class _Averages:
@@ -186,7 +207,7 @@ def _measure(wanted: dict[str, Any], say: TextIO) -> None:
                 combine=averages,
             )
             averages.calls = 0
-            timing = time_updates(partial(problem.build, setting), agreed=averages.largest)
+            timing = time_updates(partial(built, problem, setting), agreed=averages.largest)
             if not averages.calls:
                 raise SimulatorError("update() never called setting.combine: its learners do not exchange gradients")
             if rank == 0:
@@ -196,13 +217,26 @@ def _measure(wanted: dict[str, Any], say: TextIO) -> None:
     distributed.destroy_process_group()
 
 
+def _end_with_the_parent() -> None:
+    """End when the process that started this one has, even where an update never returns."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def main() -> int:
     """Be one learner."""
-    say = sys.stdout
+    _end_with_the_parent()
+    say = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what the problem prints, in whatever language, is not ours
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # what the problem prints is not ours
-            _measure(json.loads(sys.argv[1]), say)
-    except Exception as error:
+        _measure(json.loads(sys.argv[1]), say)
+    except (Exception, SystemExit) as error:
         sys.stderr.write(f"{error if isinstance(error, SimulatorError) else cause(error)}\n")
         sys.stderr.flush()
         os._exit(1)  # without waiting for the others, who wait for this one

@@ -25,6 +25,8 @@ Outcome = Literal["finished", "censored", "diverged", "failed", "out_of_time"]
 """finished: every target of the training loss was reached; censored: the limit of updates came first; diverged: the loss grew
 without bound or became NaN; failed: the problem's own code raised; out_of_time: the budget ended."""
 
+LOOK_AT_CLOCK_EVERY_S = 0.1
+"""Seconds between two looks at the clock while updates are made: a budget may end among updates that take long."""
 EVALUATION_SHARE = 0.5
 """Most work of evaluations relative to that of the updates between them."""
 FORWARD_SHARE = 1.0 / 3.0
@@ -84,6 +86,10 @@ class Run:
         At the first and the last look.
     update_time_s : float
         Mean wall time of an update, evaluations not counted; 0 where none was made.
+    looks : int
+        Evaluations of the losses.
+    evaluation_time_s : float
+        All of them together.
     elapsed_s, cpu_s : float
         Wall and processor time of the whole run.
     """
@@ -96,6 +102,8 @@ class Run:
     first_losses: Mapping[str, float]
     last_losses: Mapping[str, float]
     update_time_s: float
+    looks: int
+    evaluation_time_s: float
     elapsed_s: float
     cpu_s: float
 
@@ -117,13 +125,17 @@ def first_interval_updates(batch_samples: int, evaluation_samples: int) -> int:
 
 
 class _Watch:
-    """The losses of a run as they are looked at, and the targets they passed."""
+    """The losses of a run as they are looked at, and the targets they passed; one that the first loss is below says nothing."""
 
     def __init__(self, targets: Mapping[str, Sequence[float]], losses: Mapping[str, float]) -> None:
         self.first = dict(losses)
         self.last = dict(losses)
         self.at = 0
-        self.left = {loss: sorted(values, reverse=True) for loss, values in targets.items() if loss in losses}
+        self.left = {
+            loss: sorted((value for value in values if value < losses[loss]), reverse=True)
+            for loss, values in targets.items()
+            if loss in losses
+        }
         self.passed: list[Passage] = []
 
     def look(self, updates: int, losses: Mapping[str, float]) -> None:
@@ -168,10 +180,41 @@ def _bad(losses: Mapping[str, float], first: Mapping[str, float] | None, updates
 
 
 def _losses(learner: Learner) -> dict[str, float]:
-    found = {str(name): float(value) for name, value in learner.losses().items()}
-    if "training" not in found or not set(found) <= set(LOSSES):
-        raise SimulatorError(f"losses() must return training and may return cross_validation, got {shown(sorted(found))}")
+    """Return the losses of a learner as numbers; SimulatorError where they are something else."""
+    said = learner.losses()
+    if not isinstance(said, Mapping):
+        raise SimulatorError(f'losses() must return a mapping like {{"training": 0.5}}, got {type(said).__name__}')
+    if "training" not in said or not set(said) <= set(LOSSES):
+        raise SimulatorError(
+            f"losses() must return training and may return cross_validation, got {shown(sorted(map(str, said)))}"
+        )
+    found = {}
+    for name, value in said.items():
+        try:
+            if isinstance(value, str | bytes):
+                raise TypeError
+            found[name] = float(value)
+        except (TypeError, ValueError, RuntimeError):  # RuntimeError: a tensor of several numbers
+            raise SimulatorError(f"losses() must give a number for the {name} loss, got {shown(value)}") from None
     return found
+
+
+def _advance(learner: Learner, updates: int, deadline_s: float) -> int:
+    """Make updates, fewer where the deadline passes among them, and return how many."""
+    made, at_once = 0, 1
+    while made < updates:
+        begun_s = time.monotonic()
+        if begun_s > deadline_s:
+            break
+        count = min(at_once, updates - made)
+        for _ in range(count):
+            learner.update()
+        made += count
+        if time.monotonic() - begun_s < LOOK_AT_CLOCK_EVERY_S:
+            at_once *= 2
+        else:
+            at_once = max(1, at_once // 2)
+    return made
 
 
 def run_to_targets(
@@ -183,6 +226,7 @@ def run_to_targets(
     limit_updates: int,
     deadline_s: float = math.inf,
     clock: Clock = time.perf_counter,
+    seen: Callable[[int, float], None] = lambda updates, loss: None,
 ) -> Run:
     """Train from fresh weights until every target is reached, or it is clear that they will not be.
 
@@ -200,6 +244,8 @@ def run_to_targets(
         So does it when `time.monotonic()` passes this.
     clock : callable
         What updates are timed by: wall time, or `time.process_time` on a machine that others use.
+    seen : callable
+        Is told the updates made and the training loss at every look.
 
     Returns
     -------
@@ -207,33 +253,45 @@ def run_to_targets(
         Whatever happens: an exception of the problem's own code is an outcome, too.
     """
     begun_s, begun_cpu_s = time.monotonic(), time.process_time()
-    training_s = 0.0
-    updates = 0
+    training_s = evaluating_s = 0.0
+    updates = looks = 0
     interval = first_interval_updates(batch_samples, evaluation_samples)
     watch: _Watch | None = None
     outcome, message = "censored", ""
+
+    def looked() -> dict[str, float]:
+        nonlocal evaluating_s, looks
+        looks += 1
+        start_s = clock()
+        found = _losses(learner)
+        evaluating_s += clock() - start_s
+        return found
+
     try:
         learner = build()
-        losses = _losses(learner)
+        losses = looked()
         message = _bad(losses, None, 0) or ""
         if message:
             outcome = "diverged"
         else:
-            for loss, value in losses.items():
-                above = [target for target in targets.get(loss, ()) if target >= value]
-                if above:
-                    raise SimulatorError(
-                        f"a target must lie below the loss before the first update, got {max(above):g} for the {loss} loss"
-                    )
+            lowest = min(targets["training"])
+            if lowest >= losses["training"]:
+                raise SimulatorError(
+                    f"a target must lie below the loss before the first update, {losses['training']:.4g}, got {lowest:g} for "
+                    "the training loss"
+                )
             watch = _Watch(targets, losses)
         while watch is not None and updates < limit_updates:
             steps = min(max(interval, int(LOOK_EVERY * updates)), limit_updates - updates)
             start_s = clock()
-            for _ in range(steps):
-                learner.update()
+            made = _advance(learner, steps, deadline_s)
             training_s += clock() - start_s
-            updates += steps
-            losses = _losses(learner)
+            updates += made
+            if made < steps:
+                outcome, message = "out_of_time", f"the budget ended after {updates} updates"
+                break
+            losses = looked()
+            seen(updates, losses["training"])
             message = _bad(losses, watch.first, updates) or ""
             if message:
                 outcome = "diverged"
@@ -248,7 +306,7 @@ def run_to_targets(
         else:
             if outcome == "censored":
                 message = f"not reached in {updates} updates"
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # whatever it is, the measurement goes on
         outcome, message = "failed", str(error) if isinstance(error, SimulatorError) else cause(error)
     return Run(
         outcome=outcome,  # type: ignore[arg-type]  # one of the words above
@@ -259,6 +317,8 @@ def run_to_targets(
         first_losses={} if watch is None else watch.first,
         last_losses={} if watch is None else watch.last,
         update_time_s=training_s / updates if updates else 0.0,
+        looks=looks,
+        evaluation_time_s=evaluating_s,
         elapsed_s=time.monotonic() - begun_s,
         cpu_s=time.process_time() - begun_cpu_s,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ import numpy as np
 
 from simulator.measuring.problems import Learner, needed
 
-__all__ = ["Clock", "Timing", "pinned_threads", "time_updates"]
+__all__ = ["Clock", "OutOfTime", "Timing", "pinned_threads", "time_updates"]
 
 Clock = Callable[[], float]
 """Seconds since some moment, as `time.perf_counter`."""
@@ -23,6 +24,10 @@ WARM_UP_S = 0.05
 MOST_S = 20.0
 """No batch size is timed for longer, but for three repeats."""
 FEWEST_REPEATS = 3
+
+
+class OutOfTime(Exception):
+    """The budget has ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +80,8 @@ def time_updates(
     *,
     agreed: Callable[[int], int] = lambda count: count,
     clock: Clock = time.perf_counter,
+    most_s: float = MOST_S,
+    deadline_s: float = math.inf,
 ) -> Timing:
     """Time the updates of a fresh learner.
 
@@ -86,11 +93,20 @@ def time_updates(
         Turns a number of updates into the one that all learners make, since each waits for the others in every update.
     clock : callable
         What updates are timed by.
+    most_s : float
+        The repeats take no longer, but for three.
+    deadline_s : float
+        It is given up when `time.monotonic()` passes this.
 
     Returns
     -------
     Timing
         Of `REPEATS` blocks of about 20 ms; fewer, but three, where updates take long.
+
+    Raises
+    ------
+    OutOfTime
+        If the deadline passed before all repeats were made.
     """
     begun_s = time.monotonic()
     learner = build()
@@ -99,14 +115,17 @@ def time_updates(
         start_s = clock()
         for _ in range(updates):
             learner.update()
-        return (clock() - start_s) / updates
+        found_s = (clock() - start_s) / updates
+        if time.monotonic() > deadline_s:
+            raise OutOfTime
+        return found_s
 
     warm_up = FEWEST_REPEATS
-    each_s = block_s(warm_up)
+    each_s = min([block_s(1) for _ in range(warm_up)])
     more = agreed(max(1, int(WARM_UP_S / max(each_s, 1e-9))))
     each_s = block_s(more)
     updates = agreed(max(1, int(np.ceil(BLOCK_S / max(each_s, 1e-9)))))
-    repeats = agreed(int(np.clip(MOST_S / max(each_s * updates, 1e-9), FEWEST_REPEATS, REPEATS)))
+    repeats = agreed(int(np.clip(most_s / max(each_s * updates, 1e-9), FEWEST_REPEATS, REPEATS)))
     times_s = [block_s(updates) for _ in range(repeats)]
     low, middle, high = np.quantile(times_s, (0.05, 0.5, 0.95))
     return Timing(

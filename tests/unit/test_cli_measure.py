@@ -164,7 +164,7 @@ def test_a_measurement_that_was_killed_goes_on_where_it_was(tmp_path: Path) -> N
     assert (cut / "updates.csv").read_bytes() == (whole / "updates.csv").read_bytes()
 
     def without_times(folder: Path) -> list[dict[str, object]]:
-        timed = ("update_time_s", "elapsed_s", "cpu_s", "ended", "low_s", "high_s", "repeats")
+        timed = ("update_time_s", "evaluation_time_s", "elapsed_s", "cpu_s", "ended", "low_s", "high_s", "repeats")
         rows = [row for row in lines(folder)[1:] if str(row["key"]).startswith(("run/", "tuning/"))]
         return [{key: value for key, value in row.items() if key not in timed} for row in rows]
 

@@ -140,7 +140,7 @@ def test_the_digits_are_the_digits() -> None:
 
 @pytest.mark.parametrize("kind", [DigitsMlp, DigitsSoftmax])
 def test_gradients_are_those_of_finite_differences(kind: type[DigitsMlp] | type[DigitsSoftmax]) -> None:
-    problem = kind.made(1)
+    problem = kind.made("digits", 1)
     learner = problem.build(setting(8))
     batch = problem.data.training.of(np.arange(5))
     gradients = learner.gradients(batch)
@@ -172,7 +172,7 @@ def test_the_same_seed_gives_the_same_run(name: str) -> None:
 
 
 def test_two_learners_with_combined_gradients_do_the_update_of_the_whole_mini_batch() -> None:
-    problem = DigitsMlp.made(0)
+    problem = DigitsMlp.made("digits-mlp", 0)
     held: list[list[np.ndarray]] = []
 
     def learner(M: int, samples_seed: int, combine: object) -> object:

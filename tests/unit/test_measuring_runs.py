@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -113,18 +114,50 @@ def test_an_exception_of_the_problem_is_an_outcome_with_its_line() -> None:
     [
         (
             {"training": 1.0},
-            {"training": (2.0, 0.5)},
-            "a target must lie below the loss before the first update, got 2 for the",
+            {"training": (2.0, 1.0)},
+            "a target must lie below the loss before the first update, 1, got 1 for the training loss",
         ),
         ({"loss": 1.0}, {"training": (0.5,)}, "losses() must return training and may return cross_validation, got ['loss']"),
+        (1.0, {"training": (0.5,)}, 'losses() must return a mapping like {"training": 0.5}, got float'),
+        ({"training": "1"}, {"training": (0.5,)}, "losses() must give a number for the training loss, got '1'"),
+        ({"training": [1.0, 2.0]}, {"training": (0.5,)}, "losses() must give a number for the training loss, got [1.0, 2.0]"),
+        ({"training": None}, {"training": (0.5,)}, "losses() must give a number for the training loss, got None"),
     ],
 )
 def test_losses_and_targets_that_make_no_sense_are_refused(
-    losses: dict[str, float], targets: dict[str, tuple[float, ...]], message: str
+    losses: Any, targets: dict[str, tuple[float, ...]], message: str
 ) -> None:
     run = run_to_targets(lambda: Falling(lambda _: losses), targets, batch_samples=1, evaluation_samples=1, limit_updates=10)
     assert run.outcome == "failed"
     assert message in run.message
+
+
+def test_a_target_above_the_first_loss_says_nothing_and_the_others_are_measured() -> None:
+    targets = {"training": (20.0, 5.0), "cross_validation": (5.0, 3.0)}
+
+    def losses(n: int) -> Mapping[str, float]:
+        return {"training": 10.0 * math.exp(-0.01 * n), "cross_validation": 4.0 * math.exp(-0.01 * n)}
+
+    run = run_to_targets(lambda: Falling(losses), targets, batch_samples=9, evaluation_samples=1, limit_updates=1000)
+    assert run.outcome == "finished"
+    # 100 ln(10/5) = 69.3, 100 ln(4/3) = 28.8
+    assert {(one.loss, one.target): one.updates for one in run.passages} == {
+        ("training", 5.0): 70,
+        ("cross_validation", 3.0): 29,
+    }
+
+
+@pytest.mark.parametrize("error", [SystemExit(0), SystemExit("enough"), RecursionError("too deep")])
+def test_a_problem_that_leaves_or_raises_ends_its_run_alone(error: BaseException) -> None:
+    class Leaving(Falling):
+        def update(self) -> None:
+            super().update()
+            if self.updates > 5:
+                raise error
+
+    run = run_to_targets(lambda: Leaving(geometric()), BOTH, batch_samples=9, evaluation_samples=1, limit_updates=1000)
+    assert run.outcome == "failed"
+    assert run.message.startswith(f"{type(error).__name__}: {error} (test_measuring_runs.py, line ")
 
 
 def test_the_end_of_the_budget_ends_a_run() -> None:
@@ -136,4 +169,47 @@ def test_the_end_of_the_budget_ends_a_run() -> None:
         limit_updates=10**9,
         deadline_s=time.monotonic() - 1.0,
     )
-    assert (run.outcome, run.updates) == ("out_of_time", 1)
+    assert (run.outcome, run.updates) == ("out_of_time", 0)
+
+
+def test_the_budget_ends_among_updates_that_take_long() -> None:
+    class Slow(Falling):
+        def update(self) -> None:
+            super().update()
+            time.sleep(0.05)
+
+    # the first look would be after 10,000/1.5/17 = 393 updates, 20 s
+    run = run_to_targets(
+        lambda: Slow(geometric()),
+        BOTH,
+        batch_samples=1,
+        evaluation_samples=10_000,
+        limit_updates=10_000,
+        deadline_s=time.monotonic() + 0.3,
+    )
+    assert run.outcome == "out_of_time"
+    assert run.message == f"the budget ended after {run.updates} updates"
+    assert 1 <= run.updates <= 12  # 6 of 50 ms, and no more than are made between two looks at the clock
+    assert run.update_time_s >= 0.05  # of those made
+
+
+def test_a_run_says_what_it_sees_and_how_long_it_looked() -> None:
+    told: list[tuple[int, float]] = []
+
+    class Looking(Falling):
+        def losses(self) -> Mapping[str, float]:
+            time.sleep(0.002)
+            return super().losses()
+
+    run = run_to_targets(
+        lambda: Looking(geometric()),
+        {"training": (5.0,)},
+        batch_samples=9,
+        evaluation_samples=1,
+        limit_updates=1000,
+        seen=lambda updates, loss: told.append((updates, loss)),
+    )
+    assert [updates for updates, _ in told] == list(range(1, run.updates + 1))
+    assert told[-1][1] <= 5.0 < told[-2][1]
+    assert run.looks == len(told) + 1  # and the one before the first update
+    assert run.evaluation_time_s >= 0.002 * run.looks

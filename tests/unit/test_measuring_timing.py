@@ -13,7 +13,7 @@ from simulator.calibration.update_times import tabulated_compute
 from simulator.cli.measure import progress_on
 from simulator.measuring.measurement import Progress
 from simulator.measuring.problems import needed
-from simulator.measuring.timing import pinned_threads, time_updates
+from simulator.measuring.timing import OutOfTime, pinned_threads, time_updates
 
 
 class Sleeper:
@@ -52,6 +52,15 @@ def test_several_learners_make_as_many_updates_as_they_agree_on() -> None:
     timing = time_updates(lambda: learner, agreed=agreed)
     assert len(asked) == 3  # of the warm-up, of a block, of the blocks
     assert (timing.updates, timing.repeats, timing.warm_up_updates) == (4, 4, 3 + 4)
+
+
+def test_timing_is_given_up_when_the_budget_ends_and_shorter_where_little_is_left() -> None:
+    learner = Sleeper(0.02)
+    with pytest.raises(OutOfTime):
+        time_updates(lambda: learner, deadline_s=time.monotonic() + 0.03)
+    assert learner.updates <= 3
+    timing = time_updates(lambda: Sleeper(0.02), most_s=0.05)
+    assert timing.repeats == 3
 
 
 def test_threads_are_held_at_a_number_and_given_back() -> None:
