@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import fcntl
+import importlib
 import json
 import os
 import signal
@@ -207,6 +209,8 @@ def test_a_record_of_another_measurement_is_refused_by_what_differs(tmp_path: Pa
 
 
 MINE = """\
+import time
+
 import numpy as np
 
 
@@ -242,6 +246,21 @@ class Problem:
         return Learner(setting)
 
 
+class Broken(Problem):
+    def build(self, setting):
+        setting.batch_samples = 1  # frozen
+        return Learner(setting)
+
+
+class Watched(Problem):
+    def build(self, setting):
+        learner = Learner(setting)
+        learner.losses = lambda: time.sleep(0.2) or {"training": float(learner.weights @ learner.weights)}
+        return learner
+
+    evaluation_samples = 1
+
+
 class Bare:
     data_set_samples = 1000
 
@@ -264,8 +283,8 @@ def test_what_goes_wrong_at_some_batch_sizes_is_said_and_the_rest_is_measured(mi
     assert found.status == 0, found.err
     answer = found.answer
     texts = [warning["text"] for warning in answer["warnings"] if warning["class"] == "MeasurementWarning"]
-    assert "timing of 4 samples failed: MemoryError: no room for 4 (my_measured.py, line 14)" in texts
-    assert "run of 4 samples at rate 0.05 failed: MemoryError: no room for 4 (my_measured.py, line 14) (2 times)" in texts
+    assert "timing of 4 samples failed: MemoryError: no room for 4 (my_measured.py, line 16)" in texts
+    assert "run of 4 samples at rate 0.05 failed: MemoryError: no room for 4 (my_measured.py, line 16) (2 times)" in texts
     assert any(text.startswith("run of 8 samples at rate 0.05 diverged: the training loss is nan after ") for text in texts)
     assert any(text.startswith("run of 16 samples at rate 0.05 diverged: the training loss grew from ") for text in texts)
     # the loss falls by (1 - 0.05)^2 an update from about 500: to 10 in ln(50)/0.1026 = 38 updates
@@ -290,6 +309,81 @@ def test_a_target_that_nothing_reaches_leaves_a_table_and_a_warning(mine: Path) 
     text = measured("my_measured:Problem", "--batch-samples", "2,32", "--targets", "1e-9", "--max-updates", "50")
     assert "no law and no best mini-batch: see the warnings" in text.out
     assert "> 50" in text.out
+
+
+def test_where_everything_fails_there_is_no_answer(mine: Path) -> None:
+    found = measured("my_measured:Broken", "--batch-samples", "2,64", "--json")
+    assert (found.status, found.out) == (1, "")
+    line = next(n for n, text in enumerate(MINE.splitlines(), 1) if "# frozen" in text)
+    what = f"FrozenInstanceError: cannot assign to field 'batch_samples' (my_measured.py, line {line})"
+    assert found.lines == [
+        "nothing could be measured:",
+        f"timing of 2 samples failed: {what}",
+        *(f"timing of {M} samples failed: {what}" for M in (4, 8, 16, 32, 64)),
+        f"run of 64 samples at rate 0.05 failed: {what} (2 times)",
+        f"run of 2 samples at rate 0.05 failed: {what} (2 times)",
+    ]
+
+
+def test_what_failed_is_measured_again_once_the_problem_is_mended(mine: Path) -> None:
+    arguments = ("my_measured:Problem", "--batch-samples", "2,4,64", "--out", mine / "out", "--json")
+    assert measured(*arguments).status == 0
+    again = measured(*arguments, "--resume")
+    assert any("no room for 4" in one["text"] for one in again.answer["warnings"])
+    before = [row for row in lines(mine / "out")[1:] if row["outcome"] != "failed"]
+    (mine / "my_measured.py").write_text(MINE.replace("if M == 4:", "if M == 5:"), encoding="utf-8")
+    sys.modules.pop("my_measured")
+    importlib.invalidate_caches()
+    mended = measured(*arguments, "--resume")
+    assert mended.status == 0, mended.err
+    assert {row["batch_samples"] for row in mended.answer["rows"]} == {2, 4, 64}
+    texts = [one["text"] for one in mended.answer["warnings"]]
+    assert not any("no room for 4" in text for text in texts)
+    assert any(
+        text.startswith("my_measured.py changed since the measurement began: what was measured before") for text in texts
+    )
+    after = lines(mine / "out")[1:]
+    assert [row for row in after if row.get("outcome") != "failed"][: len(before)] == before
+
+
+def test_a_second_process_at_the_same_folder_is_refused(mine: Path) -> None:
+    out = mine / "out"
+    arguments = ("my_measured:Problem", "--batch-samples", "2,64", "--out", out, "--json")
+    assert measured(*arguments).status == 0
+    content = (out / "measured.jsonl").read_bytes()
+    with (out / "measured.jsonl").open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        for flag in ("--resume", "--force"):
+            found = measured(*arguments, flag)
+            assert (found.status, found.out) == (1, "")
+            assert found.lines == [f"{out}: another process is writing there"]
+    assert (out / "measured.jsonl").read_bytes() == content
+
+
+def test_evaluations_that_dominate_are_said(mine: Path) -> None:
+    found = measured("my_measured:Watched", "--batch-samples", "2,64", "--seeds", "1", "--max-updates", "4", "--json")
+    (text,) = (one["text"] for one in found.answer["warnings"] if "evaluating" in one["text"])
+    assert text.startswith("evaluating the losses took ")
+    assert " % of the time of the runs, 0.2" in text  # each sleeps for 0.2 s
+    assert text.endswith("evaluate on fewer samples, or say a larger evaluation_samples, which makes it rarer")
+
+
+def test_mini_batches_beyond_the_data_are_never_the_best_and_are_not_proposed(mine: Path) -> None:
+    found = measured("my_measured:Problem", "--batch-samples", "2000,4000")  # of 1,000 samples
+    assert found.status == 0
+    assert "no best mini-batch: see the warnings" in found.out
+    assert "measure next" not in found.out
+    assert "no mini-batch measured is within the 1,000 samples of the data: none of them can be the best" in found.err
+
+
+def test_targets_above_the_first_loss_are_left_out_and_said(mine: Path) -> None:
+    found = measured("my_measured:Problem", "--batch-samples", "2,64", "--targets", "1e6,10", "--json")
+    assert found.status == 0
+    assert {row["series"] for row in found.answer["rows"]} == {"training 10"}
+    assert found.answer["model"] is not None
+    (text,) = (one["text"] for one in found.answer["warnings"] if "target" in one["text"])
+    assert text.startswith("a target must lie below the loss before the first update, here ")
+    assert text.endswith(" for the training loss: left out 1e+06 where it does not")
 
 
 def test_a_problem_that_says_nothing_is_told_what_is_missing(mine: Path) -> None:
@@ -368,6 +462,12 @@ def test_a_missing_library_is_said_before_anything_is_measured(monkeypatch: pyte
     assert "lenet-small needs torch, which cannot be imported" in found.err
     assert "pip install 'learnersim[torch]'" in found.err
     assert not (tmp_path / "out").exists()
+    monkeypatch.setitem(sys.modules, "threadpoolctl", None)
+    found = measured("least-squares", "--out", tmp_path / "out")
+    assert (found.status, found.out) == (1, "")
+    assert "measure needs threadpoolctl, which cannot be imported" in found.err
+    assert not (tmp_path / "out").exists()
+    monkeypatch.delitem(sys.modules, "threadpoolctl")
     found = measured("least-squares", "--learners", "1,2", "--out", tmp_path / "out")
     assert (found.status, found.out) == (1, "")
     assert "--learners 1,2 needs torch, which cannot be imported" in found.err

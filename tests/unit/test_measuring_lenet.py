@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from simulator.errors import SimulatorError
+from simulator.measuring.findings import findings
 from simulator.measuring.problems import Options, Setting, Sheet, find_problem
+from simulator.measuring.ranks import time_learners
+from simulator.measuring.record import Record
+from simulator.measuring.timing import OutOfTime
 from tests.support import command
 
 torch = pytest.importorskip("torch", reason="torch is not installed (pip install 'learnersim[torch]')")
@@ -139,9 +145,157 @@ class Problem:
 
 
 def test_learners_that_do_not_exchange_gradients_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from simulator.measuring.ranks import time_learners
-
     (tmp_path / "my_alone.py").write_text(ALONE, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SimulatorError, match=r"my_alone:Problem on 2 learners: update\(\) never called setting\.combine"):
         list(time_learners("my_alone:Problem", Options(), learners=2, batch_sizes=[4], learning_rate=0.1, threads=1, seed=0))
+
+
+TROUBLE = """\
+import os
+import sys
+import time
+
+import numpy as np
+import torch.distributed as distributed
+
+
+class Learner:
+    def __init__(self, setting, trouble):
+        self.setting, self.trouble, self.updates = setting, trouble, 0
+
+    def update(self):
+        self.setting.combine([np.zeros(3)])
+        self.updates += 1
+        rank = distributed.get_rank() if distributed.is_initialized() else None
+        if self.updates > 10 and rank is not None:
+            self.trouble(rank)
+
+    def losses(self):
+        return {"training": 1.0 / (1 + self.updates)}
+
+
+def raises(rank):
+    if rank == 0:
+        raise ValueError("enough of it")
+
+
+def leaves(rank):
+    if rank == 1:
+        sys.exit(0)
+
+
+def dies(rank):
+    if rank == 0:
+        os._exit(0)
+
+
+def hangs(rank):
+    if rank == 1:
+        time.sleep(1e6)
+
+
+def prints(rank):
+    os.write(1, b"from a library in C\\n")
+
+
+def problem(trouble):
+    class Problem:
+        data_set_samples = 100
+        targets = (0.01,)
+        learning_rates = (0.1,)
+
+        def build(self, setting):
+            return Learner(setting, trouble)
+
+    return Problem
+
+
+Raises, Leaves, Dies, Hangs, Prints = map(problem, (raises, leaves, dies, hangs, prints))
+"""
+
+
+def timed_in_trouble(folder: Path, monkeypatch: pytest.MonkeyPatch, attribute: str, left_s: float = 60.0) -> list[int]:
+    """Batch sizes of a problem that two learners timed."""
+    (folder / "my_trouble.py").write_text(TROUBLE, encoding="utf-8")
+    monkeypatch.chdir(folder)
+    found = time_learners(
+        f"my_trouble:{attribute}", Options(), learners=2, batch_sizes=[4, 8], learning_rate=0.1, threads=1, seed=0,
+        deadline_s=time.monotonic() + left_s,
+    )  # fmt: skip
+    return [size for size, _ in found]
+
+
+@pytest.mark.parametrize(
+    ("attribute", "message"),
+    [
+        ("Raises", r"my_trouble:Raises on 2 learners: ValueError: enough of it \(my_trouble.py, line 26\)"),
+        ("Leaves", r"my_trouble:Leaves on 2 learners: SystemExit: 0 \(my_trouble.py, line 31\)"),
+        ("Dies", "my_trouble:Dies on 2 learners: learner 0 ended before it was done"),
+    ],
+)
+def test_a_learner_that_fails_says_why_and_the_others_are_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attribute: str, message: str
+) -> None:
+    with pytest.raises(SimulatorError, match=message):
+        timed_in_trouble(tmp_path, monkeypatch, attribute)
+
+
+def test_what_learners_print_is_no_part_of_what_they_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert timed_in_trouble(tmp_path, monkeypatch, "Prints") == [4, 8]
+
+
+def test_learners_that_wait_for_ever_take_a_quarter_of_the_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(OutOfTime):
+        timed_in_trouble(tmp_path, monkeypatch, "Hangs", left_s=4.0)
+    found = command("measure", "my_trouble:Hangs", "--batch-samples", "4,8", "--learners", "1,2", "--budget", "12 s", "--json")
+    sys.modules.pop("my_trouble", None)
+    assert found.status == 0, found.err
+    assert {row["batch_samples"] for row in found.answer["rows"]} == {4, 8}
+    assert {row["learners"] for row in found.answer["times"]} == {1}
+    assert any("the budget ended before everything planned was measured" in one["text"] for one in found.answer["warnings"])
+
+
+def test_the_time_of_several_learners_is_as_uncertain_as_their_exchange(tmp_path: Path) -> None:
+    record = Record({}, {})
+    for M in (4, 8, 16, 32):
+        row = {
+            "batch_samples": M,
+            "threads": 1,
+            "outcome": "finished",
+            "low_s": 1.0,
+            "high_s": 1.0,
+            "repeats": 15,
+            "updates": 1,
+        }
+        record.add(f"time/M={M},P=1", {**row, "learners": 1, "update_time_s": 1.0, "warm_up_updates": 3})
+        if M > 4:  # Delta of 3, 1 and 4 s
+            together_s = 1.0 + {8: 3.0, 16: 1.0, 32: 4.0}[M]
+            record.add(f"time/M={M},P=2", {**row, "learners": 2, "update_time_s": together_s, "warm_up_updates": 3})
+        for run in range(2):
+            passage = {"loss": "training", "target": 0.5, "updates": 100 + 800 // M, "seen_updates": 1, "reached": True}
+            record.add(
+                f"run/M={M},run={run}",
+                {"batch_samples": M, "run": run, "learning_rate": 0.1, "outcome": "finished", "update_time_s": 1.0,
+                 "passages": [passage]},
+            )  # fmt: skip
+    found = findings(record, [0.5])
+    alone, together = found.converge_time_s(16, 1), found.converge_time_s(16, 2)
+    assert alone is not None
+    assert together is not None
+    assert together[0] == pytest.approx(4.0 * alone[0])  # 1 s of computing, 3 s of exchange, the median
+    # from 1 + 1 to 1 + 4 s, by the exchange alone: at least log(5/2) wide in the logarithm
+    assert np.log(together[1].one_run[1] / together[1].one_run[0]) > np.log(5.0 / 2.0)
+    assert np.log(alone[1].one_run[1] / alone[1].one_run[0]) < np.log(5.0 / 2.0)
+    assert together[1].contributions["exchange of gradients"] > 0.5
+
+
+def test_learners_that_no_mini_batch_suits_are_said() -> None:
+    found = command(
+        "measure", "digits-softmax", "--batch-samples", "8,16", "--learning-rates", "0.5", "--seeds", "1", "--targets", "1.0",
+        "--learners", "1,3", "--json",
+    )  # fmt: skip
+    assert found.status == 0, found.err
+    assert [one["text"] for one in found.answer["warnings"] if "learners" in one["text"]] == [
+        "no update was timed on 3 learners: that takes mini-batches from 24 samples on, the largest here is 16"
+    ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,7 +15,7 @@ from simulator.errors import SimulatorError
 from simulator.measuring.data_sets import Labelled, digits, split
 from simulator.measuring.least_squares import LeastSquares
 from simulator.measuring.numpy_problems import DigitsMlp, DigitsSoftmax
-from simulator.measuring.problems import SHIPPED, Options, Setting, Sheet, find_problem, needed
+from simulator.measuring.problems import SHIPPED, Options, Setting, Sheet, built, cause, find_problem, needed, source_files
 
 MINE = """\
 class Learner:
@@ -41,6 +43,25 @@ class Faulty:
 class Raises:
     def __init__(self):
         raise RuntimeError("no data")
+
+
+class Properties(Problem):
+    batch_samples = 8
+    targets = None
+    learning_rates = "0.5"
+
+    @property
+    def parameters(self):
+        raise RuntimeError("not\\nyet")
+
+    @property
+    def max_updates(self):
+        raise SystemExit
+
+
+class NoLearner(Problem):
+    def build(self, setting):
+        return setting
 
 
 ready = Problem()
@@ -107,6 +128,48 @@ def test_every_fault_of_a_problem_is_named(here: Path) -> None:
         "Faulty: max_updates must be a whole number >= 1, got True",
         "Faulty: about must be printable text, got 7",
     ]
+
+
+def test_a_property_that_raises_or_holds_something_else_is_a_fault_like_any_other(here: Path) -> None:
+    with pytest.raises(SimulatorError) as caught:
+        Sheet.of(find_problem("my_problem:Properties", Options()), "Mine")
+    assert str(caught.value).splitlines() == [
+        "Mine: parameters cannot be read: RuntimeError: not yet (my_problem.py, line 35)",
+        "Mine: max_updates cannot be read: SystemExit (my_problem.py, line 39)",
+        "Mine: targets must be numbers > 0, got None",
+        "Mine: learning_rates must be numbers > 0, got '0.5'",
+        "Mine: batch_samples must be the smallest and the largest mini-batch, like (1, 1024), got 8",
+    ]
+
+
+def test_what_build_returns_has_to_be_a_learner(here: Path) -> None:
+    with pytest.raises(SimulatorError, match=r"build\(\) must return a learner with update\(\) and losses\(\), got Setting"):
+        built(find_problem("my_problem:NoLearner", Options()), setting(4))
+    assert callable(built(find_problem("my_problem:Problem", Options()), setting(4)).update)
+
+
+def test_a_cause_names_the_line_of_the_users_own_code_and_not_of_a_library() -> None:
+    def own() -> None:
+        json.loads("{")
+
+    with pytest.raises(ValueError, match="Expecting") as caught:
+        own()
+    assert cause(caught.value).endswith(f"(test_measuring_problems.py, line {own.__code__.co_firstlineno + 1})")
+
+
+def test_what_a_measurement_is_made_of_is_known_by_its_digest(here: Path, tmp_path: Path) -> None:
+    find_problem("my_problem:Problem", Options())
+    digest = hashlib.sha256(MINE.encode()).hexdigest()
+    assert source_files("my_problem:Problem", Options()) == {"my_problem.py": digest}
+    assert source_files("digits-mlp", Options()) == {}
+    for name in ("train-images-idx3-ubyte", "train-labels-idx1-ubyte.gz"):
+        (tmp_path / name).write_bytes(b"abc")
+    # the test vector of FIPS 180-2
+    abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert source_files("lenet-small", Options(data_dir=tmp_path)) == {
+        "train-images-idx3-ubyte": abc,
+        "train-labels-idx1-ubyte.gz": abc,
+    }
 
 
 @pytest.mark.parametrize("name", ["digits-mlp", "digits-softmax", "least-squares"])
