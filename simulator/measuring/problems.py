@@ -104,7 +104,7 @@ class Sheet:
     data_set_samples : int
         Samples that mini-batches are drawn from, >= 1.
     evaluation_samples : int
-        Samples behind one call of `losses`, both losses together; by default 0.4 of the data.
+        Samples behind one call of `losses`, both losses together; by default 0.4 of the data. Looks are spaced by it.
     parameters : int or None
         Weights of the model: four bytes each make the gradient.
     targets : tuple of float

@@ -29,8 +29,8 @@ LOOK_AT_CLOCK_EVERY_S = 0.1
 """Seconds between two looks at the clock while updates are made: a budget may end among updates that take long."""
 EVALUATION_SHARE = 0.5
 """Most work of evaluations relative to that of the updates between them."""
-FORWARD_SHARE = 0.5
-"""Work of evaluating a sample relative to training on it, as measured: 0.5 for the network of the digits and the small LeNet."""
+FORWARD_SHARE = 1.0 / 3.0
+"""Work of evaluating a sample relative to training on it."""
 UPDATE_OVERHEAD_SAMPLES = 16
 """Work of an update beyond its samples, in samples: what small mini-batches cost besides."""
 LOOK_EVERY = 0.01
@@ -118,7 +118,7 @@ def first_interval_updates(batch_samples: int, evaluation_samples: int) -> int:
     Examples
     --------
     >>> first_interval_updates(1, 718), first_interval_updates(1024, 718)
-    (43, 1)
+    (29, 1)
     """
     work = FORWARD_SHARE * evaluation_samples / EVALUATION_SHARE
     return max(1, math.ceil(work / (batch_samples + UPDATE_OVERHEAD_SAMPLES)))

@@ -11,6 +11,7 @@ import pytest
 
 from simulator.errors import SimulatorError
 from simulator.measuring.findings import findings
+from simulator.measuring.lenet import LENETS, network
 from simulator.measuring.problems import Options, Setting, Sheet, find_problem
 from simulator.measuring.ranks import time_learners
 from simulator.measuring.record import Record
@@ -81,6 +82,24 @@ def test_an_update_is_a_step_of_sgd_with_a_light_penalty() -> None:
     for after, before in zip(learner.module.parameters(), twin.module.parameters(), strict=True):  # type: ignore[attr-defined]
         wanted = before - 0.1 * (before.grad + 1e-4 * before)  # d/dw of loss + 0.5e-4 |w|^2, as torch's weight_decay means it
         assert torch.allclose(after, wanted, atol=1e-6)
+
+
+def test_the_network_is_that_with_tanh_before_pooling() -> None:
+    from torch import nn
+
+    ours = network(LENETS["lenet-small"])
+    c1, _, _, c2, _, _, flat, hidden, tanh, last = ours  # the same layers in the order of the textbook
+    textbook = nn.Sequential(
+        c1, nn.Tanh(), nn.MaxPool2d(3, stride=3, padding=1), c2, nn.Tanh(), nn.MaxPool2d(2), flat, hidden, tanh, last
+    )
+    x = torch.from_numpy(np.random.default_rng(3).normal(size=(7, 1, 32, 32)).astype(np.float32))
+    grads = []
+    for one in (ours, textbook):
+        one.zero_grad()
+        one(x).square().sum().backward()
+        grads.append([parameter.grad.clone() for parameter in one.parameters()])
+    torch.testing.assert_close(ours(x), textbook(x), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(grads[0], grads[1], rtol=1e-4, atol=1e-5)  # sums of up to 700 products in float32
 
 
 def test_digits_and_images_are_brought_to_32_by_32() -> None:
