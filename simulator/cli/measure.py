@@ -167,6 +167,7 @@ def _request(
 ) -> Request:
     """Turn flags, and what the problem says where they are absent, into a request; a line for every fault."""
     from simulator.measuring.measurement import Request
+    from simulator.measuring.record import machine
 
     faults: list[str] = []
 
@@ -195,6 +196,9 @@ def _request(
     limit = sheet.max_updates if max_updates is None else max_updates
     if limit < 1:
         faults.append(f"--max-updates must be >= 1, got {limit}")
+    cores = machine()["cores"]
+    if threads > cores:
+        faults.append(f"--threads must be <= {cores}, the cores that this process may use, got {threads}")
     budget_s = 0.0
     try:
         budget_s = _budget_s(budget)

@@ -91,7 +91,18 @@ def _left_out(record: Record, request: Request) -> list[str]:
         for learners in request.learners
         if learners * low > high
     ]
+    cores, threads = record.head["machine"]["cores"], request.threads
+    said += [
+        f"{_counted(learners, 'learner')} of {_counted(threads, 'thread')} shared {_counted(cores, 'core')}: their updates take longer "
+        "than on a core for each thread"
+        for learners in request.learners
+        if learners * threads > cores and any(row["learners"] == learners for row in record.of("time"))
+    ]
     return said
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count} {word}{'s' if count > 1 else ''}"
 
 
 def _evaluation(record: Record) -> tuple[float, float]:

@@ -74,8 +74,8 @@ def network(size: LeNetSize) -> Module:
     """Build the network for images of 32 x 32; its weights are still to be drawn.
 
     Convolution 5 x 5, tanh, pooling 3 x 3 (32 to 28 to 10), convolution 5 x 5, tanh, pooling 2 x 2 (10 to 6 to 3), tanh layer,
-    linear layer. The largest tanh is the tanh of the largest: it is taken after pooling, of a ninth and a quarter of the numbers,
-    since half of an evaluation was spent on it before.
+    linear layer. The largest tanh is the tanh of the largest: it is taken after pooling, of a ninth and a quarter of the
+    numbers; half of an evaluation was spent on it before.
     """
     from torch import nn
 

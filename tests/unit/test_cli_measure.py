@@ -439,6 +439,7 @@ def test_the_budget_is_kept_and_a_larger_one_goes_on(tmp_path: Path) -> None:
         (("--seeds", "0"), "--seeds must be a whole number >= 1, got 0"),
         (("--seed", "-1"), "--seed must be a whole number >= 0, got -1"),
         (("--threads", "0"), "--threads must be a whole number >= 1, got 0"),
+        (("--threads", "100000"), "the cores that this process may use, got 100000"),
         (("--precision", "1.5"), "--precision must be a fraction between 0 and 1, got 1.5"),
         (("--max-updates", "0"), "--max-updates must be >= 1, got 0"),
         (("--budget", "0"), "--budget must be a time > 0"),

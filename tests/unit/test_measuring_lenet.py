@@ -14,7 +14,7 @@ from simulator.measuring.findings import findings
 from simulator.measuring.lenet import LENETS, network
 from simulator.measuring.problems import Options, Setting, Sheet, find_problem
 from simulator.measuring.ranks import time_learners
-from simulator.measuring.record import Record
+from simulator.measuring.record import Record, machine
 from simulator.measuring.timing import OutOfTime
 from tests.support import command
 
@@ -307,6 +307,19 @@ def test_the_time_of_several_learners_is_as_uncertain_as_their_exchange(tmp_path
     assert np.log(together[1].one_run[1] / together[1].one_run[0]) > np.log(5.0 / 2.0)
     assert np.log(alone[1].one_run[1] / alone[1].one_run[0]) < np.log(5.0 / 2.0)
     assert together[1].contributions["exchange of gradients"] > 0.5
+
+
+def test_more_learners_than_cores_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = machine()
+    monkeypatch.setattr("simulator.measuring.record.machine", lambda: {**here, "cores": 1})
+    found = command(
+        "measure", "digits-softmax", "--batch-samples", "8,16", "--learning-rates", "0.5", "--seeds", "1", "--targets", "1.0",
+        "--learners", "1,2", "--json",
+    )  # fmt: skip
+    assert found.status == 0, found.err
+    assert [one["text"] for one in found.answer["warnings"] if "shared" in one["text"]] == [
+        "2 learners of 1 thread shared 1 core: their updates take longer than on a core for each thread"
+    ]
 
 
 def test_learners_that_no_mini_batch_suits_are_said() -> None:
