@@ -93,8 +93,8 @@ def _left_out(record: Record, request: Request) -> list[str]:
     ]
     cores, threads = record.head["machine"]["cores"], request.threads
     said += [
-        f"{_counted(learners, 'learner')} of {_counted(threads, 'thread')} shared {_counted(cores, 'core')}: their updates take "
-        "longer than on a core for each thread"
+        f"{_counted(learners, 'learner')} of {_counted(threads, 'thread')} shared {_counted(cores, 'core')}: their updates "
+        "take longer than on a core for each thread"
         for learners in request.learners
         if learners * threads > cores and any(row["learners"] == learners for row in record.of("time"))
     ]
