@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["draw_measurement", "plot_measured_times", "plot_measured_updates"]
 
 MARKERS = "osD^vP"
+NOT_REACHED = "not reached by then"
 LOSS_WORDS = {"training": "training loss", "cross_validation": "cross-validation loss"}
 
 
@@ -55,11 +56,12 @@ def plot_measured_updates(points: pd.DataFrame, curve: pd.DataFrame, ax: Axes, *
             lost = True
             ax.plot(gone["batch_samples"], gone["updates"], color=color, marker="^", mfc="none", ls="none", ms=8)
     if lost:
-        ax.plot([], [], color="C7", marker="^", mfc="none", ls="none", ms=8, label="not reached by then")
+        ax.plot([], [], color="C7", marker="^", mfc="none", ls="none", ms=8, label=NOT_REACHED)
     ax.set(xscale="log", yscale="log", xlabel=label("batch_samples"), ylabel=label("updates"))
     ax.set_title("Updates to converge")
     if names:
-        ax.legend(title=f"{LOSS_WORDS[loss]} to reach", loc="upper right")
+        entries = sorted(zip(*ax.get_legend_handles_labels(), strict=True), key=lambda entry: entry[1] == NOT_REACHED)
+        ax.legend(*zip(*entries, strict=True), title=f"{LOSS_WORDS[loss]} to reach", loc="upper right")
     plain_ticks(ax)
     return ax
 
