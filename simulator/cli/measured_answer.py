@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -268,7 +269,7 @@ def print_findings(found: Findings, keys: Mapping[str, Any], sheet: Sheet) -> No
     if keys["check"] is not None:
         print_lines(["", *_check_in_words(keys["check"])])
     if keys["scenario_path"] is not None:
-        print_lines(["", f"wrote {keys['scenario_path']}: learnersim run {keys['scenario_path']}"])
+        print_lines(["", f"wrote {keys['scenario_path']}: learnersim run {quote(keys['scenario_path'])}"])
 
 
 def _sizes(found: Findings, keys: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -34,8 +34,10 @@ def series_name(loss: str, target: float) -> str:
     --------
     >>> series_name("cross_validation", 0.3)
     'cross_validation 0.3'
+    >>> series_name("training", 0.3000001)
+    'training 0.3000001'
     """
-    return f"{loss} {target:g}"
+    return f"{loss} {target:.12g}"
 
 
 def rows_of_runs(runs: Iterable[Mapping[str, Any]], targets: Sequence[float]) -> list[dict[str, Any]]:

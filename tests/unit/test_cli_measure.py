@@ -376,6 +376,18 @@ def test_mini_batches_beyond_the_data_are_never_the_best_and_are_not_proposed(mi
     assert "no mini-batch measured is within the 1,000 samples of the data: none of them can be the best" in found.err
 
 
+def test_targets_that_differ_little_are_series_of_their_own(mine: Path) -> None:
+    found = measured("my_measured:Problem", "--batch-samples", "2,64", "--targets", "10,10.00001", "--seeds", "1", "--json")
+    assert [fit["series"] for fit in found.answer["fits"]] == ["training 10.00001", "training 10"]
+    assert len(found.answer["rows"]) == 2 * 2
+
+
+def test_the_command_that_follows_can_be_pasted(mine: Path) -> None:
+    found = measured("my_measured:Problem", "--batch-samples", "2,64", "--seeds", "1", "--out", mine / "my runs")
+    (line,) = (line for line in found.out.splitlines() if line.startswith("wrote"))
+    assert line.endswith(f"learnersim run '{mine}/my runs/scenario.toml'")
+
+
 def test_targets_above_the_first_loss_are_left_out_and_said(mine: Path) -> None:
     found = measured("my_measured:Problem", "--batch-samples", "2,64", "--targets", "1e6,10", "--json")
     assert found.status == 0
