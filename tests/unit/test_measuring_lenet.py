@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,6 @@ from simulator.measuring.lenet import LENETS, network
 from simulator.measuring.problems import Options, Setting, Sheet, find_problem
 from simulator.measuring.ranks import time_learners
 from simulator.measuring.record import Record, machine
-from simulator.measuring.timing import OutOfTime
 from tests.support import command
 
 torch = pytest.importorskip("torch", reason="torch is not installed (pip install 'learnersim[torch]')")
@@ -193,14 +192,9 @@ class Learner:
         return {"training": 1.0 / (1 + self.updates)}
 
 
-def raises(rank):
-    if rank == 0:
-        raise ValueError("enough of it")
-
-
 def leaves(rank):
-    if rank == 1:
-        sys.exit(0)
+    if rank == 0:
+        sys.exit("enough of it")
 
 
 def dies(rank):
@@ -229,45 +223,52 @@ def problem(trouble):
     return Problem
 
 
-Raises, Leaves, Dies, Hangs, Prints = map(problem, (raises, leaves, dies, hangs, prints))
+Leaves, Dies, Hangs, Prints = map(problem, (leaves, dies, hangs, prints))
 """
 
 
-def timed_in_trouble(folder: Path, monkeypatch: pytest.MonkeyPatch, attribute: str, left_s: float = 60.0) -> list[int]:
-    """Batch sizes of a problem that two learners timed."""
-    (folder / "my_trouble.py").write_text(TROUBLE, encoding="utf-8")
-    monkeypatch.chdir(folder)
-    found = time_learners(
-        f"my_trouble:{attribute}", Options(), learners=2, batch_sizes=[4, 8], learning_rate=0.1, threads=1, seed=0,
-        deadline_s=time.monotonic() + left_s,
-    )  # fmt: skip
-    return [size for size, _ in found]
+@pytest.fixture
+def trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Make the problems above the current folder's."""
+    (tmp_path / "my_trouble.py").write_text(TROUBLE, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield
+    sys.modules.pop("my_trouble", None)
 
 
 @pytest.mark.parametrize(
     ("attribute", "message"),
     [
-        ("Raises", r"my_trouble:Raises on 2 learners: ValueError: enough of it \(my_trouble.py, line 26\)"),
-        ("Leaves", r"my_trouble:Leaves on 2 learners: SystemExit: 0 \(my_trouble.py, line 31\)"),
+        ("Leaves", r"my_trouble:Leaves on 2 learners: SystemExit: enough of it \(my_trouble.py, line LINE\)"),
         ("Dies", "my_trouble:Dies on 2 learners: learner 0 ended before it was done"),
     ],
 )
-def test_a_learner_that_fails_says_why_and_the_others_are_ended(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attribute: str, message: str
-) -> None:
-    with pytest.raises(SimulatorError, match=message):
-        timed_in_trouble(tmp_path, monkeypatch, attribute)
+@pytest.mark.usefixtures("trouble")
+def test_a_learner_that_ends_says_why_and_the_others_are_ended(attribute: str, message: str) -> None:
+    line = next(n for n, text in enumerate(TROUBLE.splitlines(), 1) if "enough of it" in text)
+    found = time_learners(
+        f"my_trouble:{attribute}", Options(), learners=2, batch_sizes=[4, 8], learning_rate=0.1, threads=1, seed=0
+    )
+    with pytest.raises(SimulatorError, match=message.replace("LINE", str(line))):
+        list(found)
 
 
-def test_what_learners_print_is_no_part_of_what_they_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert timed_in_trouble(tmp_path, monkeypatch, "Prints") == [4, 8]
+@pytest.mark.usefixtures("trouble")
+def test_learners_may_print_and_more_of_them_than_cores_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = machine()
+    monkeypatch.setattr("simulator.measuring.record.machine", lambda: {**here, "cores": 1})
+    found = command("measure", "my_trouble:Prints", "--batch-samples", "4,8", "--learners", "1,2", "--seeds", "1", "--json")
+    assert found.status == 0, found.err
+    assert {row["batch_samples"] for row in found.answer["times"] if row["learners"] == 2} == {8}
+    assert [one["text"] for one in found.answer["warnings"] if "shared" in one["text"]] == [
+        "2 learners of 1 thread shared 1 core: their updates take longer than on a core for each thread"
+    ]
 
 
-def test_learners_that_wait_for_ever_take_a_quarter_of_the_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(OutOfTime):
-        timed_in_trouble(tmp_path, monkeypatch, "Hangs", left_s=4.0)
+@pytest.mark.usefixtures("trouble")
+def test_learners_that_wait_for_ever_take_a_quarter_of_the_budget() -> None:
     found = command("measure", "my_trouble:Hangs", "--batch-samples", "4,8", "--learners", "1,2", "--budget", "12 s", "--json")
-    sys.modules.pop("my_trouble", None)
     assert found.status == 0, found.err
     assert {row["batch_samples"] for row in found.answer["rows"]} == {4, 8}
     assert {row["learners"] for row in found.answer["times"]} == {1}
@@ -306,19 +307,6 @@ def test_the_time_of_several_learners_is_as_uncertain_as_their_exchange(tmp_path
     assert np.log(together[1].one_run[1] / together[1].one_run[0]) > np.log(5.0 / 2.0)
     assert np.log(alone[1].one_run[1] / alone[1].one_run[0]) < np.log(5.0 / 2.0)
     assert together[1].contributions["exchange of gradients"] > 0.5
-
-
-def test_more_learners_than_cores_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    here = machine()
-    monkeypatch.setattr("simulator.measuring.record.machine", lambda: {**here, "cores": 1})
-    found = command(
-        "measure", "digits-softmax", "--batch-samples", "8,16", "--learning-rates", "0.5", "--seeds", "1", "--targets", "1.0",
-        "--learners", "1,2", "--json",
-    )  # fmt: skip
-    assert found.status == 0, found.err
-    assert [one["text"] for one in found.answer["warnings"] if "shared" in one["text"]] == [
-        "2 learners of 1 thread shared 1 core: their updates take longer than on a core for each thread"
-    ]
 
 
 def test_learners_that_no_mini_batch_suits_are_said() -> None:
