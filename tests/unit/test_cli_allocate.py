@@ -38,6 +38,7 @@ per_hour = 120
 count = 20
 replications = 2
 """
+JOB = '[[job]]\nname = "j{}"\nworkload = "demo"\n'
 KEYS = {
     *("schema", "command", "title", "seed", "versions", "warnings", "policy", "objective", "unit", "learners", "restart_s"),
     *("interval_s", "checkpoint_every_s", "jobs", "days", "borrowed", "assumptions", "static", "summary", "comparison"),
@@ -180,6 +181,18 @@ def test_another_policy_module_is_another_run(three: Path, tmp_path: Path) -> No
     shutil.rmtree(out)
 
 
+def test_another_mini_batch_in_the_trace_is_another_run(tmp_path: Path) -> None:
+    trace = '\n[allocate.trace]\nfile = "jobs.csv"\nmodels = { net = "demo" }\n'
+    path, jobs = written(tmp_path, SCENARIO + "\n[allocate]\n" + trace), tmp_path / "jobs.csv"
+    rows = "source,subset,job_id,arrival_s,num_gpus,model,batch_size\nlab,monday,a,0,4,net,64\n"
+    jobs.write_text(rows, encoding="utf-8")
+    arguments = ("allocate", path, "--policy", "fcfs", "--out", tmp_path / "out")
+    assert command(*arguments).status == 0
+    assert command(*arguments, "--resume").status == 0
+    jobs.write_text(rows.replace("net,64", "net,128"), encoding="utf-8")
+    assert "holds another run" in command(*arguments, "--resume").err
+
+
 def test_a_policy_of_the_user(three: Path, tmp_path: Path) -> None:
     text = (
         "def two_each(jobs, learners):\n    return [2] * len(jobs)\ndef greedy(jobs, learners):\n    return [9] * len(jobs)\n"
@@ -192,6 +205,12 @@ def test_a_policy_of_the_user(three: Path, tmp_path: Path) -> None:
     refused = command("allocate", three, "--policy", "users_policies:greedy")
     assert (refused.status, refused.out) == (1, "")
     assert refused.lines == ["policy 'users_policies:greedy': the policy must give out at most 16 learners, got 27"]
+    (tmp_path / "raising_users_policies.py").write_text("def bad(jobs, learners):\n    return {}[3]\n", encoding="utf-8")
+    refused = command("allocate", three, "--policy", "raising_users_policies:bad", "--compare")
+    assert (refused.status, refused.out) == (1, "")
+    assert refused.lines == [
+        "policy 'raising_users_policies:bad': the policy raises KeyError: 3 (line 2 of raising_users_policies.py)"
+    ]
 
 
 def test_what_cannot_be_held_to_the_end_is_a_warning_beside_the_schedule(three: Path) -> None:
@@ -266,6 +285,9 @@ def test_the_text_says_it_in_words(three: Path, drawn: Path) -> None:
         "Assumed: an update at mini-batch M advances a job by 1/N_Update(M)",
     ):
         assert words in text, words
+    many = changed(three.read_text(encoding="utf-8"), (THREE, "\n[allocate]\n" + "".join(JOB.format(i) for i in range(22))))
+    text = command("allocate", written(three.parent, many, "many.toml")).out
+    assert "22 jobs are too many to list: --out DIR writes a row for each" in text
     text = command("allocate", drawn, "--compare", "--workers", "1").out
     for words in ("Shortest by mean_time:", "Geometric means over 2 days on 16 learners", "marginal-gain-fixed-batch"):
         assert words in text, words
@@ -281,6 +303,7 @@ def test_borrowed_workloads_are_marked_in_every_table(tmp_path: Path) -> None:
     assert {row["job"]: row["borrowed"] for row in found["rows"]} == {"a": True, "b": False, "c": True}
     assert [(row["borrowed_in"], row["jobs"]) for row in found["summary"]] == [(True, 3), (False, 1)]
     assert any("the laws of demo are borrowed: everything" in one["text"] for one in found["warnings"])
+    assert {row["job"]: row["borrowed"] for row in found["parts"]} == {"a": True, "b": False, "c": True}
     text = command("allocate", path).out
     assert "demo (borrowed)" in text
     assert "Without the borrowed jobs: marginal-gain: 1 jobs" in text
