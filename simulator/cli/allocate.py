@@ -189,8 +189,8 @@ def _warn(scenario: Scenario, centre: DataCentre, results: Sequence[Any]) -> Non
             warnings.warn(text, RepairWarning, stacklevel=2)
     for name, case in centre.cases.items():
         warn_about_unverified(scenario, case)
-        own = [[row[key] for key in BATCHES] for result in results for row in result["rows"] if row["workload"] == name]
-        case.warn_about_range((max(both) for both in own), of=name)
+        used = {row[key] for result in results for row in result["rows"] if row["workload"] == name for key in BATCHES}
+        case.warn_about_range(used - {None}, of=name)
 
     def outcome(changed: Scenario) -> tuple[Any, ...]:
         found: list[Any] = []

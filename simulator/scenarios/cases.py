@@ -188,9 +188,9 @@ class Case:
         lowest, highest = self.fit.batch_samples_range
         outside = [M for M in batch_samples if not lowest * (1 - 1e-12) <= M <= highest * (1 + 1e-12)]
         if outside:
-            rows = f"{len(outside)} rows of {of}" if of else f"{len(outside)} rows"
+            rows = f"{of} takes" if of else f"{len(outside)} rows have"
             warnings.warn(
-                f"{rows} have mini-batches from {min(outside):.6g} to {max(outside):.6g}, outside those that the updates law "
+                f"{rows} mini-batches from {min(outside):.6g} to {max(outside):.6g}, outside those that the updates law "
                 f"was fitted to, {lowest:g} to {highest:g}: trust them less",
                 ExtrapolationWarning,
                 stacklevel=2,

@@ -273,6 +273,15 @@ def test_a_key_without_effect_is_said(tmp_path: Path) -> None:
     assert any("train_flop_per_sample" in one["text"] for one in found["warnings"] if one["class"] == "NoEffectWarning")
 
 
+def test_mini_batches_beyond_those_measured_are_said_with_their_workload(tmp_path: Path) -> None:
+    job = '[allocate]\n[[job]]\nname = "a"\nworkload = "pollux-cifar10"\nbatch_samples = {}\n'
+    text = 'schema = 1\n[[workload]]\nuse = "pollux-cifar10"\n[cluster]\nnode = "aws-g4dn.12xlarge"\nnodes = 16\n' + job
+    for M, said in ((4096, []), (4200, ["pollux-cifar10 takes mini-batches from 4200 to 4200, outside those that"])):
+        found = answered(written(tmp_path, text.format(M)))  # its runs were at 128 to 4,096
+        own = [one["text"] for one in found["warnings"] if one["class"] == "ExtrapolationWarning"]
+        assert [one[: len(words)] for one, words in zip(own, said, strict=True)] == said
+
+
 def test_the_text_says_it_in_words(three: Path, drawn: Path) -> None:
     text = command("allocate", three).out
     for words in (
@@ -287,6 +296,7 @@ def test_the_text_says_it_in_words(three: Path, drawn: Path) -> None:
         assert words in text, words
     many = changed(three.read_text(encoding="utf-8"), (THREE, "\n[allocate]\n" + "".join(JOB.format(i) for i in range(22))))
     text = command("allocate", written(three.parent, many, "many.toml")).out
+    assert "and 2 jobs more: --out DIR writes a row for each" in text
     assert "22 jobs are too many to list: --out DIR writes a row for each" in text
     text = command("allocate", drawn, "--compare", "--workers", "1").out
     for words in ("Shortest by mean_time:", "Geometric means over 2 days on 16 learners", "marginal-gain-fixed-batch"):
