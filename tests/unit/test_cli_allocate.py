@@ -295,6 +295,7 @@ def test_the_text_says_it_in_words(three: Path, drawn: Path) -> None:
     ):
         assert words in text, words
     many = changed(three.read_text(encoding="utf-8"), (THREE, "\n[allocate]\n" + "".join(JOB.format(i) for i in range(22))))
+    many = changed(many, ("nodes = 2", "nodes = 4"))  # 32 learners, so that all can be held at the same time
     text = command("allocate", written(three.parent, many, "many.toml")).out
     assert "and 2 jobs more: --out DIR writes a row for each" in text
     assert "22 jobs are too many to list: --out DIR writes a row for each" in text
