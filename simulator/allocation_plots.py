@@ -29,6 +29,8 @@ def layers_of(parts: pd.DataFrame) -> tuple[pd.Series[str], list[str]]:
     """
     by = "workload" if parts["workload"].nunique(dropna=False) > 1 else "job"
     names = parts[by].fillna("without a model").astype(str)
+    if "borrowed" in parts:
+        names = names.where(~parts["borrowed"].astype(bool), names + " (borrowed)")
     held = (parts["learners"] * (parts["to_s"] - parts["from_s"])).groupby(names).sum()
     kinds = sorted(held.nlargest(MOST_KINDS).index)
     if len(held) > MOST_KINDS:

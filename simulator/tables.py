@@ -242,7 +242,9 @@ class Column:
         return int(number) if self.kind == "whole" else number
 
 
-def read_rows(path: Path, columns: Mapping[str, Column], *, name: str | None = None) -> list[dict[str, Any]]:
+def read_rows(
+    path: Path, columns: Mapping[str, Column], *, name: str | None = None, bad_rows: list[Fault] | None = None
+) -> list[dict[str, Any]]:
     """Read a CSV table and check every cell of the columns that matter; others are left out.
 
     Parameters
@@ -253,6 +255,8 @@ def read_rows(path: Path, columns: Mapping[str, Column], *, name: str | None = N
         What is wanted of it, by name of the column.
     name : str, optional
         How messages call the file; the path by default.
+    bad_rows : list of Fault, optional
+        Takes the faults of rows, which are then left out: for who finds more faults in the others, and raises them together.
 
     Returns
     -------
@@ -275,8 +279,10 @@ def read_rows(path: Path, columns: Mapping[str, Column], *, name: str | None = N
     faults += [Fault(called, column, "stands twice in the header") for column in columns if header.count(column) > 1]
     if not faults and not lines:
         faults.append(Fault(called, "", "must have at least one row"))
+    of_the_header = bool(faults)
     rows: list[dict[str, Any]] = []
-    for number, cells in lines if not faults else ():
+    for number, cells in lines if not of_the_header else ():
+        before = len(faults)
         if len(cells) != len(header):
             faults.append(Fault(called, f"line {number}", f"must have {len(header)} cells, got {len(cells)}"))
             continue
@@ -289,7 +295,11 @@ def read_rows(path: Path, columns: Mapping[str, Column], *, name: str | None = N
                     row[column] = rule.value(found[column])
                 except ValueError as error:
                     faults.append(Fault(called, f"line {number}, {column}", str(error)))
-        rows.append(row)
+        if bad_rows is None or len(faults) == before:
+            rows.append(row)
+    if bad_rows is not None and not of_the_header:
+        bad_rows += faults
+        return rows
     if len(faults) > MOST_FAULTS:
         faults = [*faults[:MOST_FAULTS], Fault(called, "", f"and {len(faults) - MOST_FAULTS} more faults")]
     if faults:

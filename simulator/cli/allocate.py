@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from simulator.scenarios import Scenario
     from simulator.scenarios.allocations import DataCentre
+    from simulator.studies.allocation.jobs import Job
     from simulator.studies.allocation.runs import OnDay, Runs
     from simulator.studies.allocation.static import Allocation, StaticJob
     from simulator.tasks import Journal
@@ -110,9 +111,17 @@ def allocate(
 def _fingerprint(centre: DataCentre) -> list[Any]:
     """Return what the jobs are, wherever they come from: a trace may change beside a scenario that does not."""
     return [
-        [day.name, [[job.name, job.arrival_s, job.workload, job.work, job.requested_learners] for job in day.jobs]]
+        [
+            day.name,
+            [[job.name, job.arrival_s, job.workload, job.work, job.requested_learners, _own_batch(job)] for job in day.jobs],
+        ]
         for day in centre.days
     ]
+
+
+def _own_batch(job: Job) -> float | None:
+    """Return the mini-batch that a job's owner asks for; None: any."""
+    return float(job.own.batch_samples[0]) if job.own is not None and job.own.batch_samples is not None else None
 
 
 def _days(centre: DataCentre) -> tuple[OnDay, ...]:
@@ -181,7 +190,7 @@ def _warn(scenario: Scenario, centre: DataCentre, results: Sequence[Any]) -> Non
     for name, case in centre.cases.items():
         warn_about_unverified(scenario, case)
         used = {row[key] for result in results for row in result["rows"] if row["workload"] == name for key in BATCHES}
-        case.warn_about_range(M for M in sorted(used - {None}))
+        case.warn_about_range(used - {None}, of=name)
 
     def outcome(changed: Scenario) -> tuple[Any, ...]:
         found: list[Any] = []

@@ -40,6 +40,8 @@ def print_allocation(title: str, centre: DataCentre, own: Mapping[str, Any]) -> 
         print_table(
             [_job(row) for row in jobs], right=("arrival", "wait", "takes", "slowdown", "learners", "batch", "restarts")
         )
+    else:
+        print_lines(["", f"{number(len(jobs))} jobs are too many to list: --out DIR writes a row for each, --json prints them"])
     notes = [f"Assumed: {text}." for text in own["assumptions"]]
     notes += [f"Borrowed: {name}, {what}." for name, what in own["borrowed"].items()]
     print_lines(["", *notes])
@@ -79,7 +81,10 @@ def _print_static(own: Mapping[str, Any]) -> None:
         ],
         right=("learners", "batch_samples", "takes", "slowdown", "gain per further learner"),
     )
-    print_lines([""])
+    more = len(rows) - MOST_LINES
+    print_lines(
+        ["", *([f"and {number(more)} jobs more: --out DIR writes a row for each, --json prints them", ""] if more > 0 else [])]
+    )
 
 
 def _print_one(asked: Sequence[Mapping[str, Any]], own: Mapping[str, Any]) -> None:

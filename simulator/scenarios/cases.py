@@ -181,16 +181,17 @@ class Case:
         amount = self.cost_of(learners, converge_time_s)
         return None if amount is None else float(amount.usd)
 
-    def warn_about_range(self, batch_samples: Iterable[float]) -> None:
-        """Warn once where some of these mini-batches lie outside those that the updates law was fitted to."""
+    def warn_about_range(self, batch_samples: Iterable[float], *, of: str = "") -> None:
+        """Warn where some of these mini-batches (of workload `of`) lie outside those that its updates law was fitted to."""
         if self.fit is None:
             return
         lowest, highest = self.fit.batch_samples_range
         outside = [M for M in batch_samples if not lowest * (1 - 1e-12) <= M <= highest * (1 + 1e-12)]
         if outside:
+            rows = f"{of} takes" if of else f"{len(outside)} rows have"
             warnings.warn(
-                f"{len(outside)} rows have mini-batches from {min(outside):.6g} to {max(outside):.6g}, outside those that the "
-                f"updates law was fitted to, {lowest:g} to {highest:g}: trust them less",
+                f"{rows} mini-batches from {min(outside):.6g} to {max(outside):.6g}, outside those that the updates law "
+                f"was fitted to, {lowest:g} to {highest:g}: trust them less",
                 ExtrapolationWarning,
                 stacklevel=2,
             )

@@ -125,11 +125,11 @@ def read_traces(
     ScenarioError
         With every fault, by line: cells, ids that repeat, more GPUs than there are, unknown models, neither model nor duration.
     """
-    rows = read_rows(path, COLUMNS, name=name)
     faults: list[Fault] = []
+    rows = read_rows(path, COLUMNS, name=name, bad_rows=faults)
     for column, wanted in (("source", source), ("subset", subset)):
         known = list(dict.fromkeys(row[column] for row in rows if column == "source" or source in (None, row["source"])))
-        if wanted is not None and wanted not in known:
+        if wanted is not None and wanted not in known and not faults:
             raise ScenarioError(
                 [Fault(name, column, f"must be one of the file, got {shown(wanted)}{did_you_mean(wanted, known)}")]
             )

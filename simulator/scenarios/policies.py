@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import importlib
 import sys
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast, get_args
+from types import ModuleType
+from typing import Any, cast, get_args
 
 from simulator.errors import PolicyError
 from simulator.messages import did_you_mean, shown
 from simulator.scenarios.verb_sections import POLICY_NAMES
-from simulator.studies.allocation.jobs import MiniBatch, Policy
+from simulator.studies.allocation.jobs import ActiveJobs, MiniBatch, Policy
 from simulator.studies.allocation.marginal_gain import MarginalGain, MarginalGainFixedBatch
 from simulator.studies.allocation.policies import EqualShare, FirstComeFirstServed, ShortestRemainingTime
 
@@ -71,9 +73,8 @@ class PolicyShelf:
         sys.path.insert(0, here)
         try:
             found = importlib.import_module(module_name)
-        except Exception as error:  # whatever the user's module does
-            why = f"{type(error).__name__}: {error}".splitlines()[0]
-            raise PolicyError(f"policy {shown(name)}: the module cannot be imported, {why}") from None
+        except (Exception, SystemExit) as error:  # whatever the user's module does
+            raise PolicyError(f"policy {shown(name)}: the module cannot be imported, {_told(error)}") from None
         finally:
             sys.path.remove(here)
         if not hasattr(found, attribute):
@@ -83,12 +84,34 @@ class PolicyShelf:
         if isinstance(policy, type):
             try:
                 policy = policy()
-            except Exception as error:
-                raise PolicyError(f"policy {shown(name)}: cannot be made, {type(error).__name__}: {error}") from None
+            except (Exception, SystemExit) as error:
+                raise PolicyError(f"policy {shown(name)}: cannot be made, {_told(error)}") from None
         if not callable(policy):
             raise PolicyError(f"policy {shown(name)}: must be a function or a class of callables, got {shown(policy)}")
-        mini_batch = getattr(policy, "mini_batch", "best")
+        mini_batch: MiniBatch = getattr(policy, "mini_batch", "best")
         if mini_batch not in get_args(MiniBatch):
             known = ", ".join(get_args(MiniBatch))
             raise PolicyError(f"policy {shown(name)}: mini_batch must be one of {known}, got {shown(mini_batch)}")
-        return cast(Policy, policy)
+        return _OfTheUser(policy=cast(Policy, policy), module=found, mini_batch=mini_batch)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _OfTheUser:
+    """A policy of the user: what it raises is told in one line, with the line of its module."""
+
+    policy: Policy
+    module: ModuleType
+    mini_batch: MiniBatch
+
+    def __call__(self, jobs: ActiveJobs, learners: int, /) -> Any:
+        try:
+            return self.policy(jobs, learners)
+        except (Exception, SystemExit) as error:  # whatever it does
+            own = [at.lineno for at in traceback.extract_tb(error.__traceback__) if at.filename == self.module.__file__]
+            where = f" (line {own[-1]} of {Path(str(self.module.__file__)).name})" if own else ""
+            raise PolicyError(f"the policy raises {_told(error)}{where}") from error
+
+
+def _told(error: BaseException) -> str:
+    """Return the kind of an error and the first line of what it says."""
+    return ": ".join([type(error).__name__, *str(error).splitlines()[:1]])

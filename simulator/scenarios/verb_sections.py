@@ -15,6 +15,7 @@ from simulator.studies.allocation.static import Objective
 __all__ = ["POLICY_NAMES", "AllocateSection", "CompareSection", "DesignSection", "JobSection", "RunSection", "SimulateSection"]
 
 MOST_REPLICATIONS = 1_000_000
+MOST_DRAWN = 1_000_000
 MOST_RELATIVE_SD = 10.0
 """Beyond this nearly every draw is close to 0, and the mean rests on draws too rare for any run to meet."""
 
@@ -250,6 +251,9 @@ class ArrivalsKeys:
 
     def __post_init__(self) -> None:
         check(self, per_hour=positive, count=whole, replications=whole)
+        if self.count * self.replications > MOST_DRAWN:
+            got = f"{self.count:,} in each of {self.replications:,}"
+            raise ValueError(f"count must be <= {MOST_DRAWN:,} over all replications, got {got}")
 
 
 POLICY_NAMES = ("fcfs", "equal", "srtf", "marginal-gain", "marginal-gain-fixed-batch")

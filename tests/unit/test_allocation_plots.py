@@ -35,6 +35,7 @@ def test_layers_are_workloads_or_the_jobs_of_a_single_one() -> None:
     assert kinds == ["x", "y"]
     assert names.tolist() == ["x", "y", "x"]
     assert layers_of(PARTS.assign(workload=None))[1] == ["a", "b"]
+    assert layers_of(PARTS.assign(borrowed=[False, True, False]))[1] == ["x", "y (borrowed)"]
     many = pd.DataFrame(
         {"job": [f"j{i}" for i in range(20)], "workload": "x", "from_s": 0.0, "to_s": 1.0, "learners": range(1, 21)}
     )

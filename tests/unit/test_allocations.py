@@ -114,7 +114,7 @@ def test_fewer_learners_than_the_cluster_has(tmp_path: Path) -> None:
         ),
         (
             '\n[[job]]\nname = "a"\nworkload = "demo"\nbatch_samples = 60_000\n',
-            "scenario.toml: job[0]: 'a': batch_samples must be from 1 to 50000 (data_set) on 1 learner, got 60000",
+            "scenario.toml: job[0]: 'a': batch_samples must be from 16 to 50000 (data_set) on 16 learners, got 60000",
         ),
         (
             '\n[[job]]\nname = "a"\nworkload = "demo"\n[allocate.arrivals]\nkind = "poisson"\nper_hour = 1\ncount = 1\n',
@@ -124,6 +124,10 @@ def test_fewer_learners_than_the_cluster_has(tmp_path: Path) -> None:
             '\n[allocate.trace]\nfile = "none.csv"\nmodels = { x = "dmo" }\n',
             "scenario.toml: allocate.trace.models.x: must name a workload of the file, got 'dmo'; did you mean 'demo'?\n"
             "scenario.toml: allocate.trace.file: must name a file beside the scenario, got 'none.csv'",
+        ),
+        (
+            '\n[allocate.arrivals]\nkind = "poisson"\nper_hour = 1\ncount = 1_001\nreplications = 1_000\n',
+            "scenario.toml: allocate.arrivals.count: must be <= 1,000,000 over all replications, got 1,001 in each of 1,000",
         ),
         ("\n[allocate]\ncheckpoint_every_s = 0\n", "scenario.toml: allocate.checkpoint_every_s: must be finite and > 0, got 0"),
         (
@@ -180,8 +184,15 @@ def test_a_job_that_asks_for_what_cannot_be_had_is_given_the_nearest_below_with_
 
 def test_a_mini_batch_that_fits_nowhere_is_refused_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "jobs.csv").write_text(HEADER + "lab,monday,a,5,,4,net,60000\n", encoding="utf-8")
-    says = "jobs.csv: line 2: 'a': batch_samples must be from 1 to 50000 (data_set) on 1 learner, got 60000"
+    says = "jobs.csv: line 2: 'a': batch_samples must be from 16 to 50000 (data_set) on 16 learners, got 60000"
     assert faults(tmp_path, TRACE) == says
+
+
+def test_a_mini_batch_that_no_memory_holds_is_told_the_most_that_fits_on_all_learners(tmp_path: Path) -> None:
+    base = changed(SCENARIO, ("knee_samples = 8", "knee_samples = 8\nmax_local_samples = 100"))
+    (tmp_path / "jobs.csv").write_text(HEADER + "lab,monday,a,5,,4,net,1601\n", encoding="utf-8")  # 16 learners hold 1,600
+    says = "jobs.csv: line 2: 'a': batch_samples must be from 16 to 1600 (memory) on 16 learners, got 1601"
+    assert faults(tmp_path, TRACE, base) == says
 
 
 def test_models_that_are_skipped_are_counted(tmp_path: Path) -> None:
@@ -342,8 +353,8 @@ def test_policies_by_name(tmp_path: Path) -> None:
     (tmp_path / "my_policies.py").write_text(MODULE, encoding="utf-8")
     shelf = PolicyShelf(folder=tmp_path)
     assert shelf("marginal-gain") == MarginalGain()
-    assert shelf("simulator.studies.allocation.marginal_gain:MarginalGain") == MarginalGain()
-    assert type(shelf("my_policies:Lazy")).__name__ == "Lazy"
+    assert shelf("simulator.studies.allocation.marginal_gain:MarginalGain").policy == MarginalGain()  # type: ignore[attr-defined]
+    assert type(shelf("my_policies:Lazy").policy).__name__ == "Lazy"  # type: ignore[attr-defined]
     assert shelf("my_policies:one_each")([], 3) == []  # type: ignore[arg-type]
     assert shelf.fingerprint("fcfs") == "fcfs"
     before = shelf.fingerprint("my_policies:Lazy")
@@ -356,6 +367,7 @@ def test_policies_by_name(tmp_path: Path) -> None:
     [
         ("marginal", "policy must be one of fcfs, .* or module:attribute, got 'marginal'; did you mean 'marginal-gain'"),
         ("broken_policies:x", "policy 'broken_policies:x': the module cannot be imported, ZeroDivisionError: division by zero"),
+        ("leaving_policies:x", "policy 'leaving_policies:x': the module cannot be imported, SystemExit: 4"),
         ("no_such_module_here:x", "the module cannot be imported, ModuleNotFoundError: No module named 'no_such_module_here'"),
         ("other_policies:Lazi", "the module has no 'Lazi'; did you mean 'Lazy'"),
         ("other_policies:NUMBER", "must be a function or a class of callables, got 3"),
@@ -367,5 +379,22 @@ def test_policies_by_name(tmp_path: Path) -> None:
 def test_a_policy_that_cannot_be_loaded_is_said(tmp_path: Path, name: str, says: str) -> None:
     (tmp_path / "other_policies.py").write_text(MODULE, encoding="utf-8")
     (tmp_path / "broken_policies.py").write_text("1 / 0\n", encoding="utf-8")
+    (tmp_path / "leaving_policies.py").write_text("raise SystemExit(4)\n", encoding="utf-8")
     with pytest.raises(PolicyError, match=says):
         PolicyShelf(folder=tmp_path)(name)
+
+
+def test_what_a_policy_raises_is_told_in_one_line_with_its_place(tmp_path: Path) -> None:
+    text = "import math\n\ndef root(jobs, learners):\n    return math.sqrt(-1)\n"
+    text += "def leave(jobs, learners):\n    raise SystemExit(3)\n"
+    text += "def long(jobs, learners):\n    raise ValueError('one line\\nand another')\n"
+    (tmp_path / "raising_policies.py").write_text(text, encoding="utf-8")
+    shelf = PolicyShelf(folder=tmp_path)
+    for name, says in (
+        ("root", "the policy raises ValueError: math domain error (line 4 of raising_policies.py)"),
+        ("leave", "the policy raises SystemExit: 3 (line 6 of raising_policies.py)"),
+        ("long", "the policy raises ValueError: one line (line 8 of raising_policies.py)"),
+    ):
+        with pytest.raises(PolicyError) as caught:
+            shelf(f"raising_policies:{name}")([], 3)  # type: ignore[arg-type]
+        assert str(caught.value) == says

@@ -38,6 +38,7 @@ per_hour = 120
 count = 20
 replications = 2
 """
+JOB = '[[job]]\nname = "j{}"\nworkload = "demo"\n'
 KEYS = {
     *("schema", "command", "title", "seed", "versions", "warnings", "policy", "objective", "unit", "learners", "restart_s"),
     *("interval_s", "checkpoint_every_s", "jobs", "days", "borrowed", "assumptions", "static", "summary", "comparison"),
@@ -180,6 +181,18 @@ def test_another_policy_module_is_another_run(three: Path, tmp_path: Path) -> No
     shutil.rmtree(out)
 
 
+def test_another_mini_batch_in_the_trace_is_another_run(tmp_path: Path) -> None:
+    trace = '\n[allocate.trace]\nfile = "jobs.csv"\nmodels = { net = "demo" }\n'
+    path, jobs = written(tmp_path, SCENARIO + "\n[allocate]\n" + trace), tmp_path / "jobs.csv"
+    rows = "source,subset,job_id,arrival_s,num_gpus,model,batch_size\nlab,monday,a,0,4,net,64\n"
+    jobs.write_text(rows, encoding="utf-8")
+    arguments = ("allocate", path, "--policy", "fcfs", "--out", tmp_path / "out")
+    assert command(*arguments).status == 0
+    assert command(*arguments, "--resume").status == 0
+    jobs.write_text(rows.replace("net,64", "net,128"), encoding="utf-8")
+    assert "holds another run" in command(*arguments, "--resume").err
+
+
 def test_a_policy_of_the_user(three: Path, tmp_path: Path) -> None:
     text = (
         "def two_each(jobs, learners):\n    return [2] * len(jobs)\ndef greedy(jobs, learners):\n    return [9] * len(jobs)\n"
@@ -192,6 +205,12 @@ def test_a_policy_of_the_user(three: Path, tmp_path: Path) -> None:
     refused = command("allocate", three, "--policy", "users_policies:greedy")
     assert (refused.status, refused.out) == (1, "")
     assert refused.lines == ["policy 'users_policies:greedy': the policy must give out at most 16 learners, got 27"]
+    (tmp_path / "raising_users_policies.py").write_text("def bad(jobs, learners):\n    return {}[3]\n", encoding="utf-8")
+    refused = command("allocate", three, "--policy", "raising_users_policies:bad", "--compare")
+    assert (refused.status, refused.out) == (1, "")
+    assert refused.lines == [
+        "policy 'raising_users_policies:bad': the policy raises KeyError: 3 (line 2 of raising_users_policies.py)"
+    ]
 
 
 def test_what_cannot_be_held_to_the_end_is_a_warning_beside_the_schedule(three: Path) -> None:
@@ -254,6 +273,15 @@ def test_a_key_without_effect_is_said(tmp_path: Path) -> None:
     assert any("train_flop_per_sample" in one["text"] for one in found["warnings"] if one["class"] == "NoEffectWarning")
 
 
+def test_mini_batches_beyond_those_measured_are_said_with_their_workload(tmp_path: Path) -> None:
+    job = '[allocate]\n[[job]]\nname = "a"\nworkload = "pollux-cifar10"\nbatch_samples = {}\n'
+    text = 'schema = 1\n[[workload]]\nuse = "pollux-cifar10"\n[cluster]\nnode = "aws-g4dn.12xlarge"\nnodes = 16\n' + job
+    for M, said in ((4096, []), (4200, ["pollux-cifar10 takes mini-batches from 4200 to 4200, outside those that"])):
+        found = answered(written(tmp_path, text.format(M)))  # its runs were at 128 to 4,096
+        own = [one["text"] for one in found["warnings"] if one["class"] == "ExtrapolationWarning"]
+        assert [one[: len(words)] for one, words in zip(own, said, strict=True)] == said
+
+
 def test_the_text_says_it_in_words(three: Path, drawn: Path) -> None:
     text = command("allocate", three).out
     for words in (
@@ -266,6 +294,11 @@ def test_the_text_says_it_in_words(three: Path, drawn: Path) -> None:
         "Assumed: an update at mini-batch M advances a job by 1/N_Update(M)",
     ):
         assert words in text, words
+    many = changed(three.read_text(encoding="utf-8"), (THREE, "\n[allocate]\n" + "".join(JOB.format(i) for i in range(22))))
+    many = changed(many, ("nodes = 2", "nodes = 4"))  # 32 learners, so that all can be held at the same time
+    text = command("allocate", written(three.parent, many, "many.toml")).out
+    assert "and 2 jobs more: --out DIR writes a row for each" in text
+    assert "22 jobs are too many to list: --out DIR writes a row for each" in text
     text = command("allocate", drawn, "--compare", "--workers", "1").out
     for words in ("Shortest by mean_time:", "Geometric means over 2 days on 16 learners", "marginal-gain-fixed-batch"):
         assert words in text, words
@@ -281,6 +314,7 @@ def test_borrowed_workloads_are_marked_in_every_table(tmp_path: Path) -> None:
     assert {row["job"]: row["borrowed"] for row in found["rows"]} == {"a": True, "b": False, "c": True}
     assert [(row["borrowed_in"], row["jobs"]) for row in found["summary"]] == [(True, 3), (False, 1)]
     assert any("the laws of demo are borrowed: everything" in one["text"] for one in found["warnings"])
+    assert {row["job"]: row["borrowed"] for row in found["parts"]} == {"a": True, "b": False, "c": True}
     text = command("allocate", path).out
     assert "demo (borrowed)" in text
     assert "Without the borrowed jobs: marginal-gain: 1 jobs" in text

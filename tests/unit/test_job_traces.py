@@ -80,6 +80,8 @@ def test_a_bad_row_is_refused_with_line_and_reason(tmp_path: Path, row: str, say
 def test_every_fault_is_reported(tmp_path: Path) -> None:
     found = faults(tmp_path, *GOOD, "lab,monday,a,1,,99,bart,,", "lab,monday,a,1,,1,,,")
     assert len(found) == 5
+    mixed = faults(tmp_path, *GOOD, "lab,monday,c,-1,,1,bert,,", "lab,monday,a,1,,1,bert,,", "lab,monday,d,1,,99,bert,,")
+    assert [one.split(":")[1] for one in mixed] == [" line 6, arrival_s", " line 7, job_id", " line 8, num_gpus"]
     many = faults(tmp_path, *[f"lab,monday,j{i},1,,99,bert,," for i in range(80)])
     assert len(many) == 51
     assert many[-1] == "jobs.csv: and 30 more faults"

@@ -13,7 +13,7 @@ from simulator.studies.allocation.jobs import ActiveJobs, Job, Policy
 from simulator.studies.allocation.lower_bound import mean_completion_bound_s
 from simulator.studies.allocation.marginal_gain import MarginalGain, MarginalGainFixedBatch
 from simulator.studies.allocation.online import schedule
-from simulator.studies.allocation.options import Options
+from simulator.studies.allocation.options import IntArray, Options
 from simulator.studies.allocation.policies import EqualShare, FirstComeFirstServed, ShortestRemainingTime
 from simulator.studies.allocation.records import Rules
 from simulator.studies.allocation.summary import in_use, job_rows, part_columns, summary
@@ -215,6 +215,7 @@ def answering(*given: int) -> Policy:
         (answering(), r"the policy must answer one number for each of 1 jobs, got shape \(0,\)"),
         (lambda jobs, learners: [0.5], "the policy's answer must be a whole number >= 0, got 0.5"),
         (lambda jobs, learners: [-1], "the policy's answer must be a whole number >= 0, got -1"),
+        (lambda jobs, learners: [2**62] * len(jobs), "the policy must give out at most 2 learners, got 4611686018427387904"),
         (lambda jobs, learners: ["two"], "the policy's answer must be a number or an array of numbers"),
     ],
 )
@@ -242,6 +243,43 @@ def test_a_policy_that_lets_no_job_end_is_stopped(monkeypatch: pytest.MonkeyPatc
     # slowly is not never: 100 updates of 1 s, one in every other interval
     found = schedule([replace(A, best=options(100.0))], Rules(learners=1, interval_s=0.5), FirstComeFirstServed())
     assert found.end_s.tolist() == [100.0]
+
+
+def test_four_answers_whose_sum_leaves_the_integers_are_too_many() -> None:
+    four = [replace(A, name=name) for name in "abcd"]  # 4 * 2**62 = 2**64, which is 0 in 64 bits
+    with pytest.raises(PolicyError, match="the policy must give out at most 2 learners, got 4611686018427387904"):
+        schedule(four, TWO, lambda jobs, learners: [2**62] * len(jobs))
+
+
+def test_a_policy_cannot_change_what_it_is_shown() -> None:
+    def takes(jobs: ActiveJobs, learners: int, /) -> IntArray:
+        jobs.held[0] = learners
+        return jobs.held
+
+    def widens(jobs: ActiveJobs, learners: int, /) -> list[int]:
+        jobs.learners(0)[0] = 5
+        return [5]
+
+    for policy in (takes, widens):
+        with pytest.raises(ValueError, match="read-only"):
+            schedule([A], TWO, policy)
+    assert ends(FirstComeFirstServed(), [A], TWO) == ends(EqualShare(), [A], TWO)
+
+
+def test_an_interval_shorter_than_an_update_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    from simulator.studies.allocation import online
+
+    monkeypatch.setattr(online, "MOST_INTERVALS", 50)  # of 1 ms: less than an update of 1 s
+    with pytest.raises(PolicyError, match=r"or interval_s = 0\.001 is too short for an update or a restart"):
+        schedule([replace(A, best=options(100.0))], Rules(learners=1, interval_s=1e-3), FirstComeFirstServed())
+
+
+def test_a_job_too_short_to_be_told_apart_from_its_start_is_refused() -> None:
+    late = replace(A, name="late", arrival_s=1e15, best=options(100.0))  # 100 s are 1e-13 of it
+    with pytest.raises(InfeasibleError, match=r"job 'late' takes 100 s, which cannot be told apart at 1e\+15 s: let arrival_s"):
+        schedule([late], Rules(learners=1), FirstComeFirstServed())
+    found = schedule([replace(late, arrival_s=1.5e9)], Rules(learners=1), FirstComeFirstServed())  # seconds since 1970 will do
+    assert found.end_s.tolist() == [1.5e9 + 100.0]
 
 
 def test_a_job_that_fits_nowhere_is_refused() -> None:

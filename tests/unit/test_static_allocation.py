@@ -49,8 +49,8 @@ def test_a_held_mini_batch_has_options_only_where_it_is_admissible() -> None:
     assert found.converge_time_s == pytest.approx([1250 * 1.14, 1250 * 0.82, 1250 * 0.58], rel=1e-12)
 
 
-def test_a_held_mini_batch_that_fits_nowhere_is_refused_with_the_first_reason() -> None:
-    with pytest.raises(InfeasibleError, match=r"batch_samples must be from 1 to 64 \(memory\) on 1 learner, got 1000"):
+def test_a_held_mini_batch_that_fits_nowhere_is_refused_with_what_all_learners_could_take() -> None:
+    with pytest.raises(InfeasibleError, match=r"batch_samples must be from 2 to 128 \(memory\) on 2 learners, got 1000"):
         model_options(LAWS, Limits(), [1, 2], batch_samples=1000)
     with pytest.raises(InfeasibleError, match="a job must have at least one number of learners to choose from, got none"):
         model_options(LAWS, Limits(), [])
@@ -145,7 +145,9 @@ def test_whole_nodes_are_counted_in_nodes() -> None:
 
 @pytest.mark.parametrize("objective", ["mean_time", "makespan"])
 def test_a_deadline_that_cannot_be_met_is_said_with_the_fastest(objective: str) -> None:
-    with pytest.raises(InfeasibleError, match=r"job 'b' cannot meet its deadline_s = 3: alone, on 2 learners, it takes 4 s"):
+    with pytest.raises(
+        InfeasibleError, match=r"job 'b' cannot meet its deadline_s = 3: alone, at its fastest \(P = 2\), it takes 4 s"
+    ):
         allocate([job("a", 1.0), job("b", 8, 4, 2, deadline_s=3.0)], 2, objective=objective)  # type: ignore[arg-type]
 
 

@@ -137,9 +137,16 @@ class ActiveJobs:
     def __len__(self) -> int:
         return len(self.kind)
 
+    def lock(self) -> None:
+        """Let nobody change what a policy is shown."""
+        for shown in (self.kind, self.work, self.weight, self.remaining, self.held, self.requested, self.restart_s):
+            shown.setflags(write=False)
+
     def learners(self, job: int) -> IntArray:
-        """Return the numbers of learners that job number `job` may have."""
-        return self.catalogue.tables[int(self.kind[job])].learners
+        """Return the numbers of learners that job number `job` may have; not to be changed."""
+        possible = self.catalogue.tables[int(self.kind[job])].learners.view()
+        possible.setflags(write=False)
+        return possible
 
     def remaining_s(self, job: int) -> FloatArray:
         """Return the seconds that are left of job number `job` at each of its numbers of learners, restart not counted."""

@@ -25,6 +25,9 @@ MOST_INTERVALS = 10_000
 LEAST_UPDATE = 1e-6
 """Less than this part of an update is no update still to do: rounding of the progress added up."""
 
+SHORTEST = 1e-12
+"""Of a job's T_C relative to the time at which it starts: with 16 digits, 2 parts in 10,000 of it are still told apart."""
+
 
 def schedule(
     jobs: Sequence[Job], rules: Rules, policy: Policy, *, progress: Callable[[int, float], None] | None = None
@@ -50,7 +53,7 @@ def schedule(
     Raises
     ------
     InfeasibleError
-        If a job needs more learners than there are.
+        If a job needs more learners than there are, or takes less time than can be told apart when it starts.
     PolicyError
         If the policy gives a job a number that it cannot have, more than there are, or lets all wait for ever.
     """
@@ -191,6 +194,7 @@ class _Run:
             requested=self.requested[active],
             restart_s=np.where(started, self.rules.restart_s, 0.0),
         )
+        seen.lock()
         given, place = self._checked(self.policy(seen, self.rules.learners), seen)
         changed = given != seen.held
         stopped = active[changed & running]
@@ -204,7 +208,10 @@ class _Run:
         running = self.active[self.held[self.active] > 0]
         done = float(self.done.sum() + (self._updates(running, now_s)[0] / self._whole(running)).sum())
         if done <= self.done_before:
-            raise PolicyError(f"nothing was done in {MOST_INTERVALS} intervals: the policy keeps restarting the jobs")
+            raise PolicyError(
+                f"nothing was done in {MOST_INTERVALS} intervals: the policy keeps restarting the jobs, or "
+                f"interval_s = {self.rules.interval_s:g} is too short for an update or a restart"
+            )
         self.done_before, self.idle_intervals = done, 0
 
     def _checked(self, answer: Sequence[int] | IntArray, seen: ActiveJobs) -> tuple[IntArray, IntArray]:
@@ -215,8 +222,10 @@ class _Run:
             raise PolicyError(str(error)) from None
         if given.shape != (len(seen),):
             raise PolicyError(f"the policy must answer one number for each of {len(seen)} jobs, got shape {given.shape}")
-        if given.sum() > self.rules.learners:
-            raise PolicyError(f"the policy must give out at most {self.rules.learners} learners, got {given.sum()}")
+        too_many = given.max(initial=0)  # of one job; a sum of such numbers may leave the range of integers
+        too_many = too_many if too_many > self.rules.learners else given.sum()
+        if too_many > self.rules.learners:
+            raise PolicyError(f"the policy must give out at most {self.rules.learners} learners, got {too_many}")
         place = self.catalogue.place(seen.kind, given)
         wrong = np.flatnonzero((given > 0) & (place < 0))
         if len(wrong):
@@ -289,6 +298,13 @@ class _Run:
         self.start_s[opening] = np.where(again, self.start_s[opening], now_s)
         self.restarts[opening] += again
         self.held[opening], self.option[opening] = learners, option
+        whole_s = self.catalogue.converge_time_s[option] * self.work[opening]
+        if np.any(whole_s < SHORTEST * now_s):
+            short = int(np.argmin(whole_s))
+            raise InfeasibleError(
+                f"job {self.jobs[self.order[opening[short]]].name!r} takes {whole_s[short]:.3g} s, which cannot be told apart "
+                f"at {now_s:.3g} s: let arrival_s begin near 0"
+            )
         self.from_s[opening] = now_s
         self.computes_s[opening] = now_s + np.where(again, self.rules.restart_s, 0.0)
         self.end_s[opening] = self.computes_s[opening] + self._needed(opening) * self._update_s(opening)

@@ -201,7 +201,7 @@ def model_options(
     Raises
     ------
     InfeasibleError
-        If no number of learners is possible: the reason of the first.
+        If no number of learners is possible: the reason of the first; of a mini-batch too large for that one, of the last.
     """
     found: list[tuple[int, float]] = []
     refusal: InfeasibleError | None = None
@@ -212,6 +212,8 @@ def model_options(
             else:
                 _refuse(model, limits, batch_samples, int(P))
                 found.append((int(P), batch_samples))
+        except TooLarge as error:
+            refusal = error
         except InfeasibleError as error:
             refusal = refusal or error
     if not found:
@@ -229,5 +231,10 @@ def _refuse(model: TimeToConverge, limits: Limits, M: float, P: int) -> None:
     """Raise InfeasibleError where the given mini-batch is not admissible at P."""
     (lowest, _), (highest, bound) = admissible_batch_samples(model, hard_limits(limits), P)
     if not lowest * (1 - 1e-12) <= M <= highest * (1 + 1e-12):
+        kind = InfeasibleError if lowest > M else TooLarge
         on = f"{P} learner{'' if P == 1 else 's'}"
-        raise InfeasibleError(f"batch_samples must be from {lowest:.6g} to {highest:.6g} ({bound}) on {on}, got {M:g}")
+        raise kind(f"batch_samples must be from {lowest:.6g} to {highest:.6g} ({bound}) on {on}, got {M:g}")
+
+
+class TooLarge(InfeasibleError):
+    """A mini-batch that so many learners cannot take; more of them might."""

@@ -200,8 +200,8 @@ def _menu(job: StaticJob, unit: int, learners: int, weight: float, *, longest_s:
     if not len(allowed):
         fastest = int(np.argmin(np.where(fits, options.converge_time_s, np.inf)))
         raise InfeasibleError(
-            f"job {job.name!r} cannot meet its deadline_s = {deadline_s:g}: alone, on {int(options.learners[fastest])} "
-            f"learners, it takes {options.converge_time_s[fastest]:.6g} s"
+            f"job {job.name!r} cannot meet its deadline_s = {deadline_s:g}: alone, at its fastest (P = "
+            f"{int(options.learners[fastest])}), it takes {options.converge_time_s[fastest]:.6g} s"
         )
     found = menu(options.learners[allowed] // unit, weight * options.converge_time_s[allowed])
     return Menu(size=found.size, cost=found.cost, place=allowed[found.place])

@@ -124,6 +124,7 @@ def part_columns(jobs: Sequence[Job], found: Schedule) -> dict[str, list[Any]]:
     return {
         "job": [jobs[j].name for j in found.part_job.tolist()],
         "workload": [jobs[j].workload or None for j in found.part_job.tolist()],
+        "borrowed": [jobs[j].borrowed for j in found.part_job.tolist()],
         "from_s": found.part_from_s.tolist(),
         "to_s": found.part_to_s.tolist(),
         "learners": found.part_learners.tolist(),
