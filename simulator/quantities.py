@@ -39,6 +39,11 @@ def _checked(name: str, value: ArrayLike, rule: str, *, lowest: float = -np.inf,
         raw = np.asarray(value)
     except ValueError:
         raw = np.asarray(None)
+    if raw.dtype.kind == "O" and raw.size and all(type(one) is int for one in raw.flat):  # beyond 64 bits
+        try:
+            raw = raw.astype(np.float64)
+        except OverflowError:
+            raise ValueError(f"{name} must be {rule}, got a whole number beyond 1e308") from None
     if raw.dtype.kind not in "iufb":
         raise TypeError(f"{name} must be a number or an array of numbers, got {value!r}")
     array = raw.astype(np.float64)

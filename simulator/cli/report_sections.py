@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from simulator.cli.bill_answer import bill_row
+from simulator.cli.bill_answer import bill_row, dated
 from simulator.cli.money import usd
 from simulator.cli.words import number, percent, seconds
 from simulator.report import Block, Cell, Code, Facts, Figure, Items, Section, SourceList, Sources, Table, Text
@@ -119,7 +119,7 @@ def bill_table(lines: Iterable[BillLine], sources: Sources, caption: str) -> Tab
                 "USD": f"{row['usd']:,.0f}" if priced else "",
                 "lowest to highest USD": f"{row['low_usd']:,.0f} to {row['high_usd']:,.0f}" if ranged else "",
                 "price": row["kind"].replace("_", " ") if priced else nothing,
-                "of": f"{row['date']}{', OLD' if row['old'] else ''}" if priced else "",
+                "of": dated(row, ", OLD"),
                 "checked": CHECKED[row["verified"]],
                 "source": sources.mark(row["source"]),
             }
@@ -138,7 +138,7 @@ def rent_table(rents: Sequence[UnitPrice], sources: Sources) -> Table:
             "USD an hour": usd(rent.usd),
             "lowest to highest": f"{usd(rent.low_usd)} to {usd(rent.high_usd)}" if rent.has_range else "",
             "price": rent.kind.replace("_", " "),
-            "of": f"{rent.date}{', OLD' if rent.old else ''}",
+            "of": f"{rent.quoted}{', OLD' if rent.old else ''}",
             "checked": CHECKED[rent.verified],
             "source": sources.mark(rent.source),
         }

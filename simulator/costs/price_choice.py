@@ -25,9 +25,11 @@ from simulator.costs.amounts import Amount
 from simulator.costs.price_book import BOUGHT, Price, first_day, outdated, prices_for
 from simulator.quantities import positive
 
-__all__ = ["PriceList", "RentKind", "UnitPrice"]
+__all__ = ["NOT_STATED", "PriceList", "RentKind", "UnitPrice"]
 
 RentKind = Literal["on_demand", "reserved", "spot"]
+NOT_STATED = "not stated"
+"""Date or source of a price of which the file says none."""
 COMPARABLE_DAYS = 2 * 365.25
 """List and street prices of hardware that are further apart do not speak of the same market."""
 
@@ -50,6 +52,8 @@ class UnitPrice:
         Whether it is outdated: more than three years before the newest of the book.
     notes : str, optional
         Of the book.
+    currency : str
+        In which it was quoted; the dollars are those of the rate that was given.
     """
 
     item: str
@@ -63,6 +67,12 @@ class UnitPrice:
     verified: bool
     old: bool = False
     notes: str | None = None
+    currency: str = "USD"
+
+    @property
+    def quoted(self) -> str:
+        """When it was quoted, and in which currency where that is another one than dollars."""
+        return self.date if self.currency == "USD" else f"{self.date}, in {self.currency}"
 
     @property
     def has_range(self) -> bool:
@@ -172,6 +182,7 @@ class PriceList:
             verified=chosen.verified,
             old=aged,
             notes=chosen.notes,
+            currency=chosen.currency,
         )
 
     def _usd(self, price: Price) -> float:
