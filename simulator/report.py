@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from simulator.messages import printable
 from simulator.tables import label, write_table
 
 __all__ = [
@@ -199,8 +200,7 @@ def drawn_figures(answer: Mapping[str, Any], tables: Mapping[str, Sequence[Mappi
 
 def _escaped(text: str) -> str:
     """Return text that HTML shows as it is; control characters, which it has no place for, as the replacement character."""
-    shown = "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
-    return html.escape(shown, quote=True)
+    return html.escape(printable(text), quote=True)
 
 
 def _broken(text: str) -> str:

@@ -113,7 +113,7 @@ def compare_page(
         }
         for name in names
     ]
-    cells = [compare_cells(row) for row in answer["rows"]]
+    cells = compare_cells(answer["rows"])
     best = next(i for i, row in enumerate(answer["rows"]) if row["option"] == answer["best"])
     cheapest = None if answer["cheapest"] is None else names.index(answer["cheapest"])
     prices: list[Block] = []
@@ -146,7 +146,7 @@ def compare_page(
     )
 
 
-MONEY = ("cluster USD", "USD a model", "cheapest")
+MONEY = ("cluster USD", "USD a model", "unchecked", "cheapest")
 
 
 def _side_by_side(cells: Sequence[Mapping[str, Cell]], best: int, cheapest: int | None) -> list[Block]:
@@ -158,20 +158,22 @@ def _side_by_side(cells: Sequence[Mapping[str, Cell]], best: int, cheapest: int 
     blocks: list[Block] = [Table(caption=caption, rows=times, right=numbers, strong=[best])]
     if "cluster USD" in cells[0]:
         money = [{name: row[name] for name in ("option", *MONEY) if name in row} for row in cells]
-        caption = "What it costs; the cheapest is marked. cheapest: with which probability"
+        caption = "What it costs; the cheapest is marked. cheapest: with which probability; unchecked: by prices nobody checked"
         marked = [] if cheapest is None else [cheapest]
         blocks.append(Table(caption=caption, rows=money, right=tuple(money[0])[1:], strong=marked))
     return blocks
 
 
 def _by_learners(rows: Sequence[Mapping[str, Any]]) -> list[Block]:
+    from simulator.cli.compare_answer import column_of
+
     if not rows:
         return []
     lines: dict[int, dict[str, Cell]] = {}
     for row in rows:
         line = lines.setdefault(row["learners"], {"learners": number(row["learners"])})
         time = row["converge_time_s"]
-        line[row["option"]] = "-" if time is None else f"{seconds(time)} at {number(row['batch_samples'])}"
+        line[column_of(row["option"])] = "-" if time is None else f"{seconds(time)} at {number(row['batch_samples'])}"
     listed = list(lines.values())
     table = Table(caption="Time, and the mini-batch that takes it", rows=listed, right=tuple(listed[0]))
     notes = dict.fromkeys(f"{row['option']}, {number(row['learners'])}: {row['why_not']}" for row in rows if row["why_not"])
@@ -179,5 +181,8 @@ def _by_learners(rows: Sequence[Mapping[str, Any]]) -> list[Block]:
 
 
 def _flips(found: Comparison, words: Any) -> list[Block]:
-    listed = [" ".join(line.strip() for line in words(found, one)) for one in found.searched]
+    listed = []
+    for one in found.searched:
+        head, *flips = (line.strip() for line in words(found, one))
+        listed.append(f"{head} {', '.join(flips)}" if flips else head)
     return [Items(listed)] if listed else []

@@ -168,7 +168,28 @@ def price_blocks(cost: ModelCost | None, sources: Sources, caption: str) -> list
         return []
     if cost.terms.kind == "cloud":
         return [] if cost.rent is None else [rent_table([cost.rent], sources)]
-    return [] if cost.bill is None else [bill_table(cost.bill.lines, sources, caption)]
+    if cost.bill is None:
+        return []
+    return [bill_table(cost.bill.lines, sources, caption), *_over_life(cost)]
+
+
+def _over_life(cost: ModelCost) -> list[Block]:
+    """Return what a cluster that is housed and powered costs besides its purchase; nothing where that is not counted."""
+    terms, total, bill = cost.terms, cost.total, cost.bill
+    if terms.kind != "ownership" or total is None or bill is None:
+        return []
+    power = f"{usd(float(terms.power_usd(bill.power_w)))} USD, {float(bill.power_w) / 1e3:,.4g} kW at "
+    power += f"{terms.electricity_usd_per_kwh:g} USD a kWh and a PUE of {terms.pue:g}"
+    facility = terms.facility_usd_per_node * cost.units
+    return [
+        Facts(
+            [
+                ("power over the life", power),
+                ("facility over the life", f"{usd(facility)} USD" if facility else "not counted"),
+                ("in all, over the life", f"{usd(float(total.usd))} USD"),
+            ]
+        )
+    ]
 
 
 def assumptions(cases: Sequence[tuple[str, Scenario, Case]], sources: Sources) -> Section:
