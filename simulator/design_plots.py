@@ -144,6 +144,7 @@ def plot_spending(run: Mapping[str, Any], left: Axes, right: Axes) -> None:
     steps = steps[:MOST_BARS][::-1]
     if not steps:
         right.set_axis_off()
+        right.text(0.5, 0.5, "no step beside the design\nwith these nodes is possible", ha="center", va="center", color="0.3")
         return
     gains = [1000.0 * step["gain_s_per_usd"] for step in steps]
     unit_s, unit = time_unit(max(abs(gain) for gain in gains) or 1.0)

@@ -224,8 +224,9 @@ def print_bill(title: str, own: dict[str, Any], cost: ModelCost | None, prices: 
         checked = "" if rent.verified else ", nobody checked it"
         facts += break_even_words(found, cost.terms)
         of = f", {rent.quoted}" if rent.date != NOT_STATED else ""
+        together = f" ({rent.called})" if rent.together != 1.0 else ""
         mark = f" {marks[rent.source]}" if rent.source in marks else ""
-        facts.append(("", f"against {usd(rent.usd)} USD, {rent.kind.replace('_', ' ')}{of}{checked}{mark}"))
+        facts.append(("", f"against {usd(rent.usd)} USD{together}, {rent.kind.replace('_', ' ')}{of}{checked}{mark}"))
         if cost.terms.committed:
             facts.append(("", "reserved hours are paid whether used or not"))
         if cost.terms.kind != "ownership":

@@ -51,7 +51,10 @@ def money_facts(cost: ModelCost | None, amount: Amount | None) -> list[tuple[str
         rent = used[0][0]
         whole = "each" if cost.units > 1 else "in all"
         facts.append(
-            ("rent", f"{usd(rent.usd)} USD an hour {whole}, {rent.kind.replace('_', ' ')} ({rent.item}); {cost.units} at hand")
+            (
+                "rent",
+                f"{usd(rent.usd)} USD an hour {whole}, {rent.kind.replace('_', ' ')} ({rent.called}); {cost.units} at hand",
+            )
         )
     facts.append(
         (

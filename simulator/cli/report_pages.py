@@ -21,6 +21,7 @@ from simulator.cli.words import number, seconds
 from simulator.report import Block, Cell, Facts, Items, Page, Section, Sources, Table, Text
 
 if TYPE_CHECKING:
+    from simulator.costs.model_cost import ModelCost
     from simulator.scenarios import Scenario
     from simulator.scenarios.comparing import Comparison
     from simulator.scenarios.solving import Solved
@@ -77,7 +78,7 @@ def run_page(
         ),
         Section("Where the time goes", [figures["figure_update"]]),
         Section("Prices", prices),
-        trust([best.case], bills=any(isinstance(block, Table) for block in prices)),
+        trust([best.case], bills=_counts_parts([best.case.cost])),
         assumptions([("", scenario, best.case)], sources),
     ]
     sections += [source_list(sources), reproduction(answer, [("", scenario)], asked, flags)]
@@ -133,7 +134,7 @@ def compare_page(
         Section("By number of learners", _by_learners(answer["by_learners"])),
         Section("Where the choice flips", _flips(found, searched_lines)),
         Section("Prices", prices),
-        trust([option.case for option in found.options], bills=any(isinstance(block, Table) for block in prices)),
+        trust([one.case for one in found.options], bills=_counts_parts([one.case.cost for one in found.options])),
         assumptions(cases, sources),
     ]
     sections += [
@@ -144,6 +145,11 @@ def compare_page(
     return Page(
         title=title, subtitle=subtitle(answer, "Which option is the best, and where would that flip?"), sections=sections
     )
+
+
+def _counts_parts(costs: Sequence[ModelCost | None]) -> bool:
+    """Whether the parts of a cluster were counted: not where it is rented."""
+    return any(cost is not None and cost.bill is not None and cost.terms.kind != "cloud" for cost in costs)
 
 
 MONEY = ("cluster USD", "USD a model", "unchecked", "cheapest")

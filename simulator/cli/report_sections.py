@@ -134,7 +134,7 @@ def rent_table(rents: Sequence[UnitPrice], sources: Sources) -> Table:
     """Return the price of an hour of each thing that is rented."""
     rows: list[dict[str, Cell]] = [
         {
-            "rented": rent.item,
+            "rented": rent.called,
             "USD an hour": usd(rent.usd),
             "lowest to highest": f"{usd(rent.low_usd)} to {usd(rent.high_usd)}" if rent.has_range else "",
             "price": rent.kind.replace("_", " "),

@@ -54,6 +54,8 @@ class UnitPrice:
         Of the book.
     currency : str
         In which it was quoted; the dollars are those of the rate that was given.
+    together : float
+        How many of the item the dollars are for: of a rented node that has no price of its own, its accelerators.
     """
 
     item: str
@@ -68,6 +70,12 @@ class UnitPrice:
     old: bool = False
     notes: str | None = None
     currency: str = "USD"
+    together: float = 1.0
+
+    @property
+    def called(self) -> str:
+        """What the dollars are for: "h100-sxm", "8 x h100-sxm"."""
+        return self.item if self.together == 1.0 else f"{self.together:g} x {self.item}"
 
     @property
     def quoted(self) -> str:
@@ -86,7 +94,8 @@ class UnitPrice:
 
     def times(self, count: float) -> UnitPrice:
         """Return the price of so many together, as of eight accelerators of one instance."""
-        return dataclasses.replace(self, usd=self.usd * count, low_usd=self.low_usd * count, high_usd=self.high_usd * count)
+        ends = {name: getattr(self, name) * count for name in ("usd", "low_usd", "high_usd", "together")}
+        return dataclasses.replace(self, **ends)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -320,3 +320,11 @@ def test_a_price_in_another_currency_says_so(tmp_path: Path) -> None:
     assert "220,000   2025, in EUR" in command("bom", path).out
     [row] = command("bom", path, "--json").answer["rows"]
     assert (row["usd"], row["currency"]) == (pytest.approx(220_000), "EUR")
+
+
+def test_an_hour_of_several_accelerators_says_of_how_many() -> None:
+    # nobody rents out an hgx-h100-2025 as such: eight times the hour of its accelerator, as the price book has it
+    book = [row for row in command("profiles", "prices", "--json").answer["rows"] if row["item"] == "h100-sxm"]
+    answer = command("bom", *FLAGS, "--json").answer["break_even"]
+    assert answer["rent_usd_per_node_hour"] / 8 in [pytest.approx(row["price"]) for row in book if row["kind"] == "on_demand"]
+    assert "against 27.52 USD (8 x h100-sxm), on demand" in command("bom", *FLAGS).out

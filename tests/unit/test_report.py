@@ -306,3 +306,10 @@ def test_the_report_of_a_run_adds_power_and_facility_to_the_purchase(tmp_path: P
     assert facts["power over the life"].startswith(f"{power:,.0f} USD")
     assert facts["facility over the life"] == "2,000 USD"
     assert facts["in all, over the life"] == f"{bill['total_usd'] + power + 2000:,.0f} USD"
+
+
+def test_the_report_of_rented_nodes_counts_no_parts_and_says_of_what_the_hour_is(tmp_path: Path) -> None:
+    node = changed(SCENARIO, ("dgx-a100-640", "hgx-h100-2025"), ("a100-sxm-80", "h100-sxm"))
+    _, page = report(tmp_path, "run", written(tmp_path, node + '\n[cost]\nkind = "cloud"\n'))
+    assert "8 x h100-sxm" in [row[0] for row in page.rows if row]
+    assert "switches and cables of published clusters" not in page.text
