@@ -107,12 +107,15 @@ class Table:
         Columns that hold numbers.
     strong : sequence of int
         Rows that are set apart: a total, the chosen one.
+    doubt : str
+        Cells that hold this alone are set apart: a price that nobody checked. Empty: none.
     """
 
     caption: str
     rows: Sequence[Mapping[str, Cell]]
     right: Sequence[str] = ()
     strong: Sequence[int] = ()
+    doubt: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -286,7 +289,9 @@ def _table(table: Table) -> str:
     lines = []
     for i, row in enumerate(table.rows):
         cells = [
-            f'<th scope="row"{right[name]}>{_cell(row[name])}</th>' if j == 0 else f"<td{right[name]}>{_cell(row[name])}</td>"
+            f'<th scope="row"{right[name]}>{_cell(row[name])}</th>'
+            if j == 0
+            else f"<td{right[name]}>{_doubted(row[name], table.doubt)}</td>"
             for j, name in enumerate(names)
         ]
         kind = ' class="strong"' if i in table.strong else ""
@@ -297,6 +302,10 @@ def _table(table: Table) -> str:
         f'<div class="wide" role="region" aria-label="{caption}" tabindex="0"><table><caption>{caption}</caption>\n'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"
     )
+
+
+def _doubted(cell: Cell, doubt: str) -> str:
+    return f'<b class="doubt">{_cell(cell)}</b>' if doubt and cell == doubt else _cell(cell)
 
 
 def _cell(cell: Cell) -> str:

@@ -104,12 +104,14 @@ def drawn(answer: Mapping[str, Any], tables: Tables, words: Mapping[str, tuple[s
 def bill_table(lines: Iterable[BillLine], sources: Sources, caption: str) -> Table:
     """Return a bill with the price of every part: ends, kind, date, source, and whether somebody checked it; the sum last."""
     rows: list[dict[str, Cell]] = []
-    total = 0.0
+    total, doubtful, unpriced = 0.0, 0.0, False
     for line in lines:
         row = bill_row(line)
         priced = row["unit_usd"] is not None
         nothing = f"in the price of the {row['paid_by']}" if row["paid_by"] else f"NO PRICE: {row['why_not']}"
+        unpriced |= row["why_not"] is not None
         total += row["usd"] or 0.0
+        doubtful += 0.0 if row["verified"] else row["usd"] or 0.0
         ranged = priced and row["low_usd"] < row["high_usd"]
         rows.append(
             {
@@ -126,8 +128,16 @@ def bill_table(lines: Iterable[BillLine], sources: Sources, caption: str) -> Tab
         )
     if not rows:
         return Table(caption=caption, rows=[])
-    rows.append({**dict.fromkeys(rows[0], ""), "part": "purchase", "USD": f"{total:,.0f}"})
-    return Table(caption=caption, rows=rows, right=("count", "USD each", "USD"), strong=[len(rows) - 1])
+    strong = [len(rows)]
+    whole = {"USD": "-", "price": "no total: a part has no price"} if unpriced else {"USD": f"{total:,.0f}"}
+    rows.append({**dict.fromkeys(rows[0], ""), "part": "purchase", **whole})
+    if doubtful:
+        share = "" if unpriced else f"{percent(doubtful / total)} of the purchase"
+        part = "of it at prices that nobody checked"
+        rows.append(
+            {**dict.fromkeys(rows[0], ""), "part": part, "USD": f"{doubtful:,.0f}", "price": share, "checked": CHECKED[False]}
+        )
+    return Table(caption=caption, rows=rows, right=("count", "USD each", "USD"), strong=strong, doubt=CHECKED[False])
 
 
 def rent_table(rents: Sequence[UnitPrice], sources: Sources) -> Table:
@@ -144,7 +154,7 @@ def rent_table(rents: Sequence[UnitPrice], sources: Sources) -> Table:
         }
         for rent in rents
     ]
-    return Table(caption="Rent", rows=rows, right=("USD an hour",))
+    return Table(caption="Rent", rows=rows, right=("USD an hour",), doubt=CHECKED[False])
 
 
 def subtitle(answer: Mapping[str, Any], question: str) -> str:
@@ -216,7 +226,7 @@ def assumptions(cases: Sequence[tuple[str, Scenario, Case]], sources: Sources) -
         }
         rows.append(cells)
     text = "Every number behind the answer, with its range where one is known. NO: nobody has checked it against its source."
-    table = Table(caption="Numbers, defaults and what follows from them", rows=rows)
+    table = Table(caption="Numbers, defaults and what follows from them", rows=rows, doubt=CHECKED[False])
     return Section("Assumptions", [Text(text), table])
 
 

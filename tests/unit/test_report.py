@@ -67,7 +67,7 @@ class Reader(HTMLParser):
         self.words.append(data)
         if "li" in self.open and self._item:
             self.items[self._item] = self.items.get(self._item, "") + data
-        if self.open and self.open[-1] in ("td", "th", "a") and {"td", "th"} & set(self.open):
+        if self.open and self.open[-1] in ("td", "th", "a", "b") and {"td", "th"} & set(self.open):
             self.rows[-1][-1] += data
 
     @property
@@ -313,3 +313,29 @@ def test_the_report_of_rented_nodes_counts_no_parts_and_says_of_what_the_hour_is
     _, page = report(tmp_path, "run", written(tmp_path, node + '\n[cost]\nkind = "cloud"\n'))
     assert "8 x h100-sxm" in [row[0] for row in page.rows if row]
     assert "switches and cables of published clusters" not in page.text
+
+
+BOOK = "item,scope,kind,currency,price,low,high,date,source,verified\n"
+
+
+@pytest.mark.parametrize(
+    ("node", "purchase"),
+    [
+        ("dgx-a100-640,node,list,USD,100000,,,2025,a shop,yes\n", ["purchase", "", "", "280,000", "", "", "", "", ""]),
+        ("", ["purchase", "", "", "-", "", "no total: a part has no price", "", "", ""]),
+    ],
+)  # fmt: skip
+def test_a_bill_says_what_of_it_nobody_checked_and_has_no_total_without_every_price(
+    tmp_path: Path, node: str, purchase: list[str]
+) -> None:
+    # 16 end ports on one switch of 40 ports: 2 nodes at 100,000, a switch at 40,000, cabling of 16 at 2,500
+    rest = "qm8700,switch,list,USD,40000,,,2025,a shop,yes\nib-hdr-cabling-1-tier,cable,list,USD,2500,,,2025,memory,no\n"
+    written(tmp_path, BOOK + node + rest, "book.csv")
+    network = '[network]\ntopology = "fat_tree"\nswitch = "qm8700"\nhost_link = "ib-hdr"\ncollective = "ring"\n'
+    text = changed(SCENARIO, ('kind = "constant"\ndelta_s = "4 ms"\n', f'kind = "fabric"\n{network}'))
+    scenario = written(tmp_path, text + '\n[cost]\nkind = "purchase"\nprices = "./book.csv"\n')
+    html, page = report(tmp_path, "run", scenario)
+    assert purchase in page.rows
+    [doubt] = [row for row in page.rows if row and row[0] == "of it at prices that nobody checked"]
+    assert (doubt[3], doubt[7]) == ("40,000", "NO")
+    assert '<b class="doubt">NO</b>' in html
