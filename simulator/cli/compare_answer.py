@@ -280,7 +280,7 @@ def searched_lines(answer: Comparison, one: Searched) -> list[str]:
     head = f"  {name} ({MEASURE_WORDS[one.measure]}), between {ends}{how}: "
 
     def called(place: int | None) -> str:
-        return "none" if place is None else answer.options[place].name
+        return "no option is possible" if place is None else answer.options[place].name
 
     if not found.found:
         if found.tied:

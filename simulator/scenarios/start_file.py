@@ -13,7 +13,7 @@ from simulator.costs.ownership import DEFAULT_PUE
 from simulator.costs.price_book import load_price_book
 from simulator.costs.price_choice import PriceList, UnitPrice
 from simulator.errors import Fault, ScenarioError
-from simulator.loading import read_toml, structure
+from simulator.loading import Table, read_toml, structure
 from simulator.messages import did_you_mean, shown
 from simulator.profiles import Network, Node, load_profile, names, shipped_folder
 from simulator.quantities import non_negative, positive
@@ -63,9 +63,20 @@ class Answers:
 
 
 @lru_cache(maxsize=1)
+def _workload_trees() -> dict[str, Table]:
+    return {name: load_workload(name, Path(), [])[0] for name in names("workloads")}
+
+
+@lru_cache(maxsize=1)
 def known_jobs() -> dict[str, str]:
-    """Return the shipped workloads: id to title."""
-    return {name: str(load_workload(name, Path(), [])[0].get("title", name)) for name in names("workloads")}
+    """Return the shipped workloads that a network can be chosen for, since their gradient is known: id to title."""
+    return {name: str(tree.get("title", name)) for name, tree in _workload_trees().items() if "gradient_bytes" in tree}
+
+
+def _untimed(jobs: Sequence[str], accelerator: str) -> list[str]:
+    """Return the jobs that nobody timed on an accelerator and whose computing time cannot be estimated either."""
+    tables = {job: _workload_trees()[job].get("compute", {}) for job in jobs}
+    return [job for job, compute in tables.items() if not {accelerator, "from_flops"} & set(compute)]
 
 
 @lru_cache(maxsize=1)
@@ -123,7 +134,9 @@ def _unknown(given: Any, known: Sequence[str], what: str) -> list[tuple[int, str
     for i, name in enumerate(given if isinstance(given, list) else []):
         if not isinstance(name, str):
             continue  # said already: no text
-        if name not in known:
+        if name not in known and name in _workload_trees():
+            found.append((i, f"must have gradient_bytes, which a network carries, got {shown(name)}"))
+        elif name not in known:
             found.append((i, f"must be {what}, got {shown(name)}{did_you_mean(name, known)}"))
         elif name in given[:i]:
             found.append((i, f"must be unique, got {shown(name)} again"))
@@ -159,7 +172,7 @@ def design_text(answers: Answers, *, file: str = "design.toml") -> str:
         way = "bought" if answers.buy_or_rent == "buy" else "rented"
         whose = ", ".join(answers.vendors) or "anybody"
         rule = f"no shipped node of {whose} can be {way}: {'; '.join(left_out) or 'nobody offers one'}"
-        raise ScenarioError([Fault(file, "vendors", rule)])
+        raise ScenarioError([Fault(file, "vendors" if answers.vendors else "jobs", rule)])
     return "\n".join(
         [
             "# What shall I buy? Written by learnersim start; every line is yours to change.",
@@ -230,6 +243,10 @@ def _offers(answers: Answers, prices: PriceList) -> tuple[list[_Offer], list[str
         vendor = load_profile("accelerators", node.accelerator)[0].vendor
         rent = answers.buy_or_rent == "rent"
         if name.startswith(cloud) != rent or (answers.vendors and vendor not in answers.vendors):
+            continue
+        untimed = _untimed(answers.jobs, node.accelerator)
+        if untimed:
+            left_out.append(f"{name}, since nobody timed {', '.join(untimed)} on {node.accelerator}")
             continue
         price = prices.to_rent(name) if rent else prices.to_buy(name, "node")
         if price is None:

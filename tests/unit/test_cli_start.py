@@ -13,11 +13,11 @@ import pytest
 
 from simulator.costs.price_book import load_price_book
 from simulator.costs.price_choice import PriceList
-from simulator.profiles import load_profile
+from simulator.profiles import load_profile, names
 from simulator.scenarios import load_scenario
 from simulator.scenarios.costing import fitting_switches
 from simulator.scenarios.start_file import Answers, design_text, known_vendors
-from tests.support import HARDWARE, Outcome, command, written
+from tests.support import HARDWARE, SCENARIOS, Outcome, command, written
 
 BUY = """\
 budget_usd = "5e6 USD"
@@ -228,7 +228,7 @@ def test_who_gave_neither_budget_nor_deadline_is_asked_for_both_again(tmp_path: 
 
 def test_the_names_of_the_jobs_stand_apart_from_their_titles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = dialogue(monkeypatch, tmp_path, "1e6", "").err
-    assert "pollux-deepspeech2  DeepSpeech 2" in asked  # the longest name
+    assert "retinanet-mlperf  RetinaNet" in asked  # the longest name
 
 
 def test_every_fault_of_the_answers_is_named_at_once(tmp_path: Path) -> None:
@@ -269,3 +269,24 @@ def test_the_name_of_the_file_stays_in_its_comment(tmp_path: Path, name: str) ->
     comment = next(line for line in text.splitlines() if line.startswith("#   learnersim design "))
     if "\n" not in name:
         assert shlex.split(comment)[1:] == ["learnersim", "design", name]
+
+
+@pytest.mark.parametrize("job", [name for name in names("workloads") if name != "pollux-deepspeech2"])
+@pytest.mark.parametrize("way", ["buy", "rent"])
+def test_every_job_can_run_on_every_node_of_the_file(tmp_path: Path, job: str, way: str) -> None:
+    """The tables of a shipped workload say on which accelerators it was timed, or that it can be estimated anywhere."""
+    found = started(tmp_path, f'budget_usd = 3e6\njobs = ["{job}"]\nbuy_or_rent = "{way}"\n')
+    compute = tomllib.loads((SCENARIOS / "workloads" / f"{job}.toml").read_text(encoding="utf-8"))["compute"]
+    if found.status:
+        assert (way, set(compute)) == ("buy", {"t4"})  # nobody sells a node with them
+        assert found.err.startswith("design.toml: jobs: no shipped node of anybody can be bought: ")
+        assert f"dgx-h100, since nobody timed {job} on h100-sxm" in found.err
+        return
+    for name in tomllib.loads((tmp_path / "design.toml").read_text(encoding="utf-8"))["design"]["choose"]["node"]:
+        assert {load_profile("nodes", name)[0].accelerator, "from_flops"} & set(compute), name
+
+
+def test_a_job_whose_gradient_nobody_knows_is_refused(tmp_path: Path) -> None:
+    found = started(tmp_path, BUY.replace("bert-mlperf", "pollux-deepspeech2"))
+    says = "jobs[1]: must have gradient_bytes, which a network carries, got 'pollux-deepspeech2'"
+    assert found.err == f"{tmp_path}/answers.toml: {says}\n"
