@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["STYLE", "axes_to_draw_in", "plain_text", "plain_ticks", "save_figure"]
 
+LONGEST = 60
+"""Characters of a name that a legend has room for."""
 STYLE = Path(__file__).with_name("learnersim.mplstyle")
 
 
@@ -49,7 +51,8 @@ def plain_text(name: str) -> str:
     >>> plain_text("_between $5 and $6")
     ' _between \\$5 and \\$6'
     """
-    text = printable(name).replace("$", r"\$")
+    text = printable(name) if len(name) <= LONGEST else printable(name[: LONGEST - 3]) + "..."
+    text = text.replace("$", r"\$")
     return f" {text}" if text.startswith("_") else text
 
 

@@ -99,7 +99,7 @@ def compare_page(
     figures = drawn(
         answer,
         tables,
-        {"figure_options": (f"Time to converge of each option: {times}.", "Options side by side.")},
+        {"figure_options": (f"Time to converge of each option: {times}.", "Time to converge of each option.")},
     )
     columns = names if len(names) > 1 else []
     chances = [

@@ -139,7 +139,7 @@ def simulated_switches(
 ) -> tuple[int, int, int]:
     """Return leaves, spines and cores of the trees that the network model simulates, all rails together.
 
-    Of one and two tiers they are those that are bought. Of three tiers there may be more spines and cores, never fewer: every
+    Of one and two tiers they are those that are bought. Of three tiers there may be more, in all never fewer: every
     pair of switches is joined by equally many cables, which cannot use every port.
 
     Parameters
