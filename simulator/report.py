@@ -35,6 +35,8 @@ POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 """What a browser may load for the page: nothing but what stands in it."""
 BREAKS = re.compile(r"(?<=[A-Za-z\])])([/._])(?=[A-Za-z(\[])")
 """Where a long key or path may go on in the next line: never inside of a number."""
+LONG = re.compile(r"\S{32}(?=\S{8})")
+"""Where a word is longer than a column of a table should be wide."""
 STYLE = Path(__file__).with_name("report.css")
 
 
@@ -207,8 +209,9 @@ def _escaped(text: str) -> str:
 
 
 def _broken(text: str) -> str:
-    """Return escaped text that may be broken behind the marks inside of paths and keys, where a line is too long."""
-    return BREAKS.sub(r"\1<wbr>", _escaped(text))
+    """Return escaped text that may be broken behind the marks inside of paths and keys, and in words wider than a column."""
+    pieces = LONG.sub(lambda word: f"{word[0]}\n", text.replace("\n", " ")).split("\n")
+    return "<wbr>".join(BREAKS.sub(r"\1<wbr>", _escaped(piece)) for piece in pieces)
 
 
 def page_html(page: Page) -> str:
@@ -285,7 +288,7 @@ def _table(table: Table) -> str:
         return ""
     names = list(table.rows[0])
     right = {name: ' class="number"' if name in table.right else "" for name in names}
-    head = "".join(f'<th scope="col"{right[name]}>{_escaped(label(name))}</th>' for name in names)
+    head = "".join(f'<th scope="col"{right[name]}>{_broken(label(name))}</th>' for name in names)
     lines = []
     for i, row in enumerate(table.rows):
         cells = [

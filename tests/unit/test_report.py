@@ -339,3 +339,13 @@ def test_a_bill_says_what_of_it_nobody_checked_and_has_no_total_without_every_pr
     [doubt] = [row for row in page.rows if row and row[0] == "of it at prices that nobody checked"]
     assert (doubt[3], doubt[7]) == ("40,000", "NO")
     assert '<b class="doubt">NO</b>' in html
+
+
+def test_a_word_wider_than_a_column_may_be_broken_and_nothing_of_it_is_lost() -> None:
+    long = "x" * 100 + "<b>" + "\N{GREEK SMALL LETTER PI}" * 60
+    text = page_html(
+        Page(title="t", subtitle="", sections=[Section("a", [Table(caption="", rows=[{long: long}]), Facts([("f", long)])])])
+    )
+    whole = text.replace("<wbr>", "")
+    assert whole.count("x" * 100 + "&lt;b&gt;" + "\N{GREEK SMALL LETTER PI}" * 60) == 3
+    assert max(len(piece) for piece in re.split(r"<[^>]*>", text.split("<main>")[1])) < 60
