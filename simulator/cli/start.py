@@ -134,7 +134,7 @@ def _check(text: str) -> None:
 def _asked() -> Answers:
     """Ask on stderr, read from stdin; a question is asked again until its answer is possible."""
     from simulator.errors import ScenarioError
-    from simulator.scenarios.start_file import answers_of
+    from simulator.scenarios.start_file import answers_of, design_text
 
     given: dict[str, Any] = {}
     to_ask = _questions()[::-1]
@@ -156,6 +156,12 @@ def _asked() -> Answers:
             if value is None and question.key in ("jobs", "buy_or_rent"):
                 _say("  must be answered")
                 continue
+            if question.key == "vendors" and value is not None:
+                try:
+                    design_text(answers_of(trial, ""))
+                except ScenarioError as error:
+                    _say("\n".join(f"  {fault.rule}" for fault in error.faults))
+                    continue
             if question.key == "deadline_s" and not trial.keys() & {"budget_usd", "deadline_s"}:
                 _say("  a budget or a deadline must be given, or both")
                 to_ask += [time, money]

@@ -290,3 +290,9 @@ def test_a_job_whose_gradient_nobody_knows_is_refused(tmp_path: Path) -> None:
     found = started(tmp_path, BUY.replace("bert-mlperf", "pollux-deepspeech2"))
     says = "jobs[1]: must have gradient_bytes, which a network carries, got 'pollux-deepspeech2'"
     assert found.err == f"{tmp_path}/answers.toml: {says}\n"
+
+
+def test_vendors_of_whom_nothing_can_be_had_are_asked_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = dialogue(monkeypatch, tmp_path, "1e6", "", "bert-mlperf", "", "rent", "AMD", "NVIDIA")
+    assert found.status == 0, found.err
+    assert "no shipped node of AMD can be rented: nobody offers one" in found.err
