@@ -84,8 +84,8 @@ def fraction(name: str, value: ArrayLike) -> FloatArray:
 def whole(name: str, value: ArrayLike, *, lowest: int = 1) -> FloatArray:
     """Return `value` as float64 and refuse whatever is not a whole number >= `lowest`, or needs more than 64 bits."""
     array = _checked(name, value, f"a whole number >= {lowest}", lowest=float(lowest))
-    if np.any(np.asarray(array) >= MOST_WHOLE):
-        raise ValueError(f"{name} must be a whole number >= {lowest} and < 2**64, got {np.max(array):g}")
+    if np.any(np.asarray(array) > MOST_WHOLE):  # 2**64 - 1 rounds to it
+        raise ValueError(f"{name} must be a whole number >= {lowest} and <= 2**64, got {np.max(array):g}")
     if np.any(np.asarray(array) != np.floor(array)):
         culprit = np.asarray(array)[np.asarray(array) != np.floor(array)].flat[0]
         raise ValueError(f"{name} must be a whole number >= {lowest}, got {culprit:g}")

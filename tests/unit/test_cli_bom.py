@@ -237,12 +237,12 @@ def test_flags_that_would_change_nothing_are_refused() -> None:
     [
         ((*FLAGS, "--oversubscription", "0"), "--oversubscription must be finite and > 0, got 0"),
         (("--end-ports", "100", "--radix", "33", "--rails", "0"), "--rails must be a whole number >= 1, got 0"),
-        (("--end-ports", "9" * 20, "--radix", "64"), "--end-ports must be a whole number >= 0 and < 2**64, got 1e+20"),
+        (("--end-ports", "9" * 20, "--radix", "64"), "--end-ports must be a whole number >= 0 and <= 2**64, got 1e+20"),
         (
             ("--end-ports", "9" * 400, "--radix", "64"),
             "--end-ports must be a whole number >= 0, got a whole number beyond 1e308",
         ),
-        ((*FLAGS, "--tiers", "9" * 20), "--tiers must be a whole number >= 1 and < 2**64, got 1e+20"),
+        ((*FLAGS, "--tiers", "9" * 20), "--tiers must be a whole number >= 1 and <= 2**64, got 1e+20"),
         (
             ("--end-ports", "64", "--radix", "64", "--planes-per-cable", "2"),
             "--rails must be a multiple of planes_per_cable, 2, got 1",
