@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simulator.figures import axes_to_draw_in, save_figure
+from simulator.figures import axes_to_draw_in, plain_text, save_figure
 from simulator.tables import read_table, time_unit
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def plot_learners_in_use(
         np.add.at(change, np.searchsorted(at, own["to_s"].clip(upper=at[-1])), -own["learners"])
         heights.append(np.cumsum(change))
     colours = ["0.75" if kind == OTHERS else f"C{i}" for i, kind in enumerate(kinds)]
-    ax.stackplot(at / unit_s, heights, labels=kinds, colors=colours, step="post", lw=0)
+    ax.stackplot(at / unit_s, heights, labels=[plain_text(str(kind)) for kind in kinds], colors=colours, step="post", lw=0)
     ax.axhline(learners, color="0.3", lw=1.0, ls="--")
     ax.set(xlabel=f"time ({unit})", ylabel="learners in use", ylim=(0.0, 1.05 * learners))
     ax.margins(x=0.0)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simulator.figures import STYLE, save_figure
+from simulator.figures import STYLE, plain_text, save_figure
 from simulator.tables import label, read_table, time_unit
 
 if TYPE_CHECKING:
@@ -53,10 +53,15 @@ def plot_comparison(run: Mapping[str, Any], curve: Sequence[Mapping[str, Any]], 
             ax.plot(*_points(own, unit_s), color=color, lw=0.7, alpha=0.45, zorder=2)
         if marked:
             ax.plot(
-                *_points(marked, unit_s), color=color, ls=LINES[i % 4], marker=MARKERS[i % 5], label=row["option"], zorder=3
+                *_points(marked, unit_s),
+                color=color,
+                ls=LINES[i % 4],
+                marker=MARKERS[i % 5],
+                label=plain_text(row["option"]),
+                zorder=3,
             )
         else:
-            ax.plot([], [], color=color, label=row["option"])
+            ax.plot([], [], color=color, label=plain_text(row["option"]))
         ax.plot(row["learners"], row["converge_time_s"] / unit_s, "*", ms=13, color=f"C{i % 8}", mec="w", mew=0.6, zorder=6)
     ax.plot([], [], "*", ms=11, color="0.3", ls="none", label="the answer of each option")
     flips = [one for one in run["crossovers"] if (one["variable"], one["measure"]) == ("learners", "converge_time_s")]
@@ -97,7 +102,7 @@ def _side_by_side(rows: Sequence[Mapping[str, Any]], unit_s: float, unit: str, a
         [max(0.0, time - span[0] / unit_s) for time, span in zip(times, spans, strict=True)],
         [max(0.0, span[1] / unit_s - time) for time, span in zip(times, spans, strict=True)],
     ]
-    ax.errorbar(times, [row["option"] for row in backwards], xerr=sides, marker="D", ls="none", capsize=3)
+    ax.errorbar(times, [plain_text(row["option"]) for row in backwards], xerr=sides, marker="D", ls="none", capsize=3)
     ax.set(xlabel=f"time to converge ({unit}), 90 % of one run", title="Options side by side")
     ax.margins(y=0.3)
     return ax

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simulator.figures import STYLE, save_figure
+from simulator.figures import STYLE, plain_text, save_figure
 from simulator.tables import label, time_unit
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def plot_batches(rows: Sequence[Mapping[str, Any]], one: Mapping[str, Any], ax: 
         [one["batch_samples"]], [one["converge_time_s"] / unit_s], marker="D", color=CHOSEN, ls="none", label=words, zorder=5
     )
     ax.set(xscale="log", yscale="log", xlabel=label("batch_samples"), ylabel=f"time to converge ({unit})")
-    ax.set_title(f"{one['workload']} on {one['learners']:,} learners")
+    ax.set_title(f"{plain_text(one['workload'])} on {one['learners']:,} learners")
     _plain(ax, x=True, y=True)
     ax.legend()
     return ax
@@ -136,7 +136,7 @@ def plot_spending(run: Mapping[str, Any], left: Axes, right: Axes) -> None:
     if rest > 1e-6 * run["design"]["cost_usd"]:
         parts.append(("rent" if run["cost_kind"] == "cloud" else "power and facility", rest))
     parts.sort(key=lambda part: part[1])
-    left.barh([name for name, _ in parts], [usd for _, usd in parts], color=OTHER)
+    left.barh([plain_text(name) for name, _ in parts], [usd for _, usd in parts], color=OTHER)
     left.set(xlabel="dollars (USD)", title="Where the money goes")
     left.locator_params(axis="x", nbins=4)
     _money(left, x=True)
@@ -144,6 +144,7 @@ def plot_spending(run: Mapping[str, Any], left: Axes, right: Axes) -> None:
     steps = steps[:MOST_BARS][::-1]
     if not steps:
         right.set_axis_off()
+        right.text(0.5, 0.5, "no step beside the design\nwith these nodes is possible", ha="center", va="center", color="0.3")
         return
     gains = [1000.0 * step["gain_s_per_usd"] for step in steps]
     unit_s, unit = time_unit(max(abs(gain) for gain in gains) or 1.0)
@@ -180,7 +181,7 @@ def plot_importance(run: Mapping[str, Any], ax: Axes) -> Axes:
     if choice:
         bars = [choice.get(name, 0.0) for name in names]
         ax.barh([i - height / 2 for i in at], bars, height, color="C1", label="of the difference from the runner-up")
-    ax.set_yticks(list(at), [name.replace(": ", ":\n", 1) if len(name) > 34 else name for name in names])
+    ax.set_yticks(list(at), [plain_text(name.replace(": ", ":\n", 1) if len(name) > 34 else name) for name in names])
     ax.set(xlabel="share of the variance that knowing it would remove", xlim=(0.0, 1.0), title="What matters most")
     ax.legend(loc="lower right")
     return ax

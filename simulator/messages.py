@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["TableFaults", "did_you_mean", "join", "shown"]
+__all__ = ["TableFaults", "did_you_mean", "join", "printable", "shown"]
 
 
 class TableFaults(Exception):
@@ -41,5 +42,21 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 def shown(value: Any) -> str:
     """Return `value` as it is quoted in a message: one short line."""
-    text = repr(value).encode("unicode_escape").decode("ascii")
+    text = ascii(value)
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+def printable(text: str) -> str:
+    r"""Return text whose control and direction characters, which would steer a terminal or a page, are replaced by U+FFFD.
+
+    Examples
+    --------
+    >>> printable("two\nlines, \x1b[31mno red") == "two\nlines, \ufffd[31mno red"
+    True
+    """
+    if text.isprintable():
+        return text
+    kept = (
+        c if c.isprintable() or c in "\n\t" or unicodedata.category(c) == "Zs" else "\N{REPLACEMENT CHARACTER}" for c in text
+    )
+    return "".join(kept)

@@ -9,7 +9,7 @@ from simulator.allocation_plots import draw_allocation
 from simulator.comparison_plots import draw_comparison
 from simulator.design_plots import draw_design
 from simulator.errors import Fault, ScenarioError
-from simulator.figures import STYLE, axes_to_draw_in, plain_ticks, save_figure
+from simulator.figures import STYLE, axes_to_draw_in, plain_text, plain_ticks, save_figure
 from simulator.measurement_plots import draw_measurement
 from simulator.simulation_plots import draw_simulation
 from simulator.step_time_plots import draw_step_time, draw_validation
@@ -233,7 +233,9 @@ def draw_run(folder: Path, run: dict[str, Any]) -> list[Path]:
                 -(-len(names) // across), across, figsize=(7.2 * across, 4.6 * -(-len(names) // across)), squeeze=False
             )
             for ax, name in zip(axes.flat, names, strict=False):
-                plot_updates_fit(points[points["series"] == name], curve[curve["series"] == name], ax).set(title=str(name))
+                plot_updates_fit(points[points["series"] == name], curve[curve["series"] == name], ax).set(
+                    title=plain_text(str(name))
+                )
             for ax in axes.flat[len(names) :]:
                 ax.set_axis_off()
             written.append(save_figure(figure, folder / "figure_updates.png"))

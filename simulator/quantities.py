@@ -29,6 +29,7 @@ HOUR_S = 3600.0
 DAY_S = 86_400.0
 YEAR_S = 365.25 * DAY_S
 
+MOST_WHOLE = 2.0**64
 ROUNDING_SLACK = 1e-12
 """Relative slack of `ceil_whole`: a few rounding errors above a whole number do not cost a whole unit."""
 
@@ -39,6 +40,11 @@ def _checked(name: str, value: ArrayLike, rule: str, *, lowest: float = -np.inf,
         raw = np.asarray(value)
     except ValueError:
         raw = np.asarray(None)
+    if raw.dtype.kind == "O" and raw.size and all(type(one) is int for one in raw.flat):  # beyond 64 bits
+        try:
+            raw = raw.astype(np.float64)
+        except OverflowError:
+            raise ValueError(f"{name} must be {rule}, got a whole number beyond 1e308") from None
     if raw.dtype.kind not in "iufb":
         raise TypeError(f"{name} must be a number or an array of numbers, got {value!r}")
     array = raw.astype(np.float64)
@@ -76,8 +82,10 @@ def fraction(name: str, value: ArrayLike) -> FloatArray:
 
 
 def whole(name: str, value: ArrayLike, *, lowest: int = 1) -> FloatArray:
-    """Return `value` as float64 and refuse whatever is not a whole number >= `lowest`."""
+    """Return `value` as float64 and refuse whatever is not a whole number >= `lowest`, or needs more than 64 bits."""
     array = _checked(name, value, f"a whole number >= {lowest}", lowest=float(lowest))
+    if np.any(np.asarray(array) > MOST_WHOLE):  # 2**64 - 1 rounds to it
+        raise ValueError(f"{name} must be a whole number >= {lowest} and <= 2**64, got {np.max(array):g}")
     if np.any(np.asarray(array) != np.floor(array)):
         culprit = np.asarray(array)[np.asarray(array) != np.floor(array)].flat[0]
         raise ValueError(f"{name} must be a whole number >= {lowest}, got {culprit:g}")

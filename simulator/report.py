@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from simulator.messages import printable
 from simulator.tables import label, write_table
 
 __all__ = [
@@ -34,6 +35,8 @@ POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 """What a browser may load for the page: nothing but what stands in it."""
 BREAKS = re.compile(r"(?<=[A-Za-z\])])([/._])(?=[A-Za-z(\[])")
 """Where a long key or path may go on in the next line: never inside of a number."""
+LONG = re.compile(r"\S{32}(?=\S{8})")
+"""Where a word is longer than a column of a table should be wide."""
 STYLE = Path(__file__).with_name("report.css")
 
 
@@ -106,12 +109,15 @@ class Table:
         Columns that hold numbers.
     strong : sequence of int
         Rows that are set apart: a total, the chosen one.
+    doubt : str
+        Cells that hold this alone are set apart: a price that nobody checked. Empty: none.
     """
 
     caption: str
     rows: Sequence[Mapping[str, Cell]]
     right: Sequence[str] = ()
     strong: Sequence[int] = ()
+    doubt: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,13 +205,13 @@ def drawn_figures(answer: Mapping[str, Any], tables: Mapping[str, Sequence[Mappi
 
 def _escaped(text: str) -> str:
     """Return text that HTML shows as it is; control characters, which it has no place for, as the replacement character."""
-    shown = "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
-    return html.escape(shown, quote=True)
+    return html.escape(printable(text), quote=True)
 
 
 def _broken(text: str) -> str:
-    """Return escaped text that may be broken behind the marks inside of paths and keys, where a line is too long."""
-    return BREAKS.sub(r"\1<wbr>", _escaped(text))
+    """Return escaped text that may be broken behind the marks inside of paths and keys, and in words wider than a column."""
+    pieces = LONG.sub(lambda word: f"{word[0]}\n", text.replace("\n", " ")).split("\n")
+    return "<wbr>".join(BREAKS.sub(r"\1<wbr>", _escaped(piece)) for piece in pieces)
 
 
 def page_html(page: Page) -> str:
@@ -282,11 +288,13 @@ def _table(table: Table) -> str:
         return ""
     names = list(table.rows[0])
     right = {name: ' class="number"' if name in table.right else "" for name in names}
-    head = "".join(f'<th scope="col"{right[name]}>{_escaped(label(name))}</th>' for name in names)
+    head = "".join(f'<th scope="col"{right[name]}>{_broken(label(name))}</th>' for name in names)
     lines = []
     for i, row in enumerate(table.rows):
         cells = [
-            f'<th scope="row"{right[name]}>{_cell(row[name])}</th>' if j == 0 else f"<td{right[name]}>{_cell(row[name])}</td>"
+            f'<th scope="row"{right[name]}>{_cell(row[name])}</th>'
+            if j == 0
+            else f"<td{right[name]}>{_doubted(row[name], table.doubt)}</td>"
             for j, name in enumerate(names)
         ]
         kind = ' class="strong"' if i in table.strong else ""
@@ -297,6 +305,10 @@ def _table(table: Table) -> str:
         f'<div class="wide" role="region" aria-label="{caption}" tabindex="0"><table><caption>{caption}</caption>\n'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"
     )
+
+
+def _doubted(cell: Cell, doubt: str) -> str:
+    return f'<b class="doubt">{_cell(cell)}</b>' if doubt and cell == doubt else _cell(cell)
 
 
 def _cell(cell: Cell) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.errors import Fault, ScenarioError
-from simulator.figures import axes_to_draw_in, save_figure
+from simulator.figures import axes_to_draw_in, plain_text, save_figure
 from simulator.tables import read_table, time_unit
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def draw_simulation(folder: Path, run: dict[str, Any]) -> list[Path]:
     if many:
         figure, axes = plt.subplots(len(jobs), 1, figsize=(7.2, 4.2 * len(jobs)), squeeze=False)
         for ax, (name, row) in zip(axes.flat, jobs.items(), strict=True):
-            plot_runs(runs[runs["job"] == name], row, ax).set(title=name)
+            plot_runs(runs[runs["job"] == name], row, ax).set(title=plain_text(str(name)))
         written.append(save_figure(figure, folder / "figure_simulation.png"))
     if (folder / "spans.csv").is_file():
         spans = read_table(folder / "spans.csv", ("start_s", "end_s", "update"))
@@ -146,6 +146,6 @@ def draw_simulation(folder: Path, run: dict[str, Any]) -> list[Path]:
         heights = [1.6 + 0.24 * count for count in rows]
         figure, axes = plt.subplots(len(drawn), 1, figsize=(9.0, sum(heights)), height_ratios=heights, squeeze=False)
         for ax, (name, part) in zip(axes.flat, drawn.items(), strict=True):
-            plot_timeline(part, ax).set_title(f"First updates of {name}", pad=18)
+            plot_timeline(part, ax).set_title(f"First updates of {plain_text(str(name))}", pad=18)
         written.append(save_figure(figure, folder / "figure_timeline.png"))
     return written

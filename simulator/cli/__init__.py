@@ -28,6 +28,7 @@ from simulator.cli.sweep import sweep
 from simulator.cli.validate import validate
 from simulator.cli.version import version
 from simulator.errors import SimulatorError
+from simulator.messages import printable
 
 __all__ = ["app", "main"]
 
@@ -97,4 +98,4 @@ def status(arguments: Sequence[str]) -> int:
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(f"{printable(text)}\n")

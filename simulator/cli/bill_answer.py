@@ -8,28 +8,32 @@ from typing import TYPE_CHECKING, Any
 from simulator.cli.money import book_age, break_even_words, usd
 from simulator.cli.output import footnotes, print_footnotes, print_lines, print_table
 from simulator.cli.words import aligned, figure_value, number, percent
+from simulator.costs.price_choice import NOT_STATED
 from simulator.errors import SimulatorError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from simulator.costs.bill_of_materials import BillLine
     from simulator.costs.fat_tree_counts import FatTreeCounts
     from simulator.costs.model_cost import ModelCost
     from simulator.costs.price_choice import PriceList
 
-__all__ = ["bill_keys", "bill_row", "counted_keys", "print_bill"]
+__all__ = ["bill_keys", "bill_row", "counted_keys", "dated", "print_bill"]
 
 ROW_KEYS = (
     *("item", "count", "unit_usd", "usd", "source", "verified", "part", "id", "scope", "kind", "low_usd", "high_usd", "date"),
-    *("old", "paid_by", "why_not", "power_w"),
+    *("currency", "old", "paid_by", "why_not", "power_w"),
 )
 KEYS = (
     *("rows", "total_usd", "total_usd_range", "nodes", "tiers", "end_ports", "power_w", "unverified_usd", "unverified_share"),
-    *("unpriced", "price_dates", "price_book_newest", "over_life", "break_even"),
+    *("unpriced", "price_dates", "price_book_newest", "over_life", "break_even", "simulated_switches"),
 )
+TIERS = ("leaf", "spine", "core")
 
 
-def counted_keys(found: FatTreeCounts, end_ports: int) -> dict[str, Any]:
-    """Return the keys of a fabric that is counted without prices."""
+def counted_keys(found: FatTreeCounts, end_ports: int, built: Sequence[int] | None) -> dict[str, Any]:
+    """Return the keys of a fabric that is counted without prices; `built`: switches by tier of the simulated one."""
     parts = (
         ("leaf switch", found.leaf),
         ("spine switch", found.spine),
@@ -40,7 +44,26 @@ def counted_keys(found: FatTreeCounts, end_ports: int) -> dict[str, Any]:
     )
     nothing = dict.fromkeys(ROW_KEYS)
     rows = [{**nothing, "item": part, "part": part, "count": int(count)} for part, count in parts if count]
-    return {**dict.fromkeys(KEYS), "rows": rows, "tiers": int(found.tiers), "end_ports": end_ports}
+    own = {"rows": rows, "tiers": int(found.tiers), "end_ports": end_ports, "simulated_switches": _simulated(built)}
+    return {**dict.fromkeys(KEYS), **own}
+
+
+def _simulated(built: Sequence[int] | None) -> dict[str, int] | None:
+    return None if built is None else dict(zip(TIERS, built, strict=True))
+
+
+def _wiring(own: dict[str, Any]) -> list[tuple[str, str]]:
+    """Say where the tree that the network model simulates has more switches than the bill; nothing where both agree."""
+    built = own["simulated_switches"]
+    bought = {row["part"].removesuffix(" switch"): row["count"] for row in own["rows"]}
+    if built is None or all(built[tier] == bought.get(tier, 0) for tier in TIERS):
+        return []
+    more = sum(built[tier] - bought.get(tier, 0) for tier in TIERS)
+    listed = ", ".join(f"{number(built[tier])} {tier}" for tier in TIERS if built[tier])
+    return [
+        ("simulated", f"network and run take a tree with {number(more)} more switches: {listed}; its wiring is regular,"),
+        ("", "that of the bill, which has the fewest switches that carry the traffic, is not"),
+    ]
 
 
 def bill_row(line: BillLine) -> dict[str, Any]:
@@ -62,6 +85,7 @@ def bill_row(line: BillLine) -> dict[str, Any]:
         "low_usd": float(amount.low_usd) if entered else None,
         "high_usd": float(amount.high_usd) if entered else None,
         "date": entered.date if entered else None,
+        "currency": entered.currency if entered else None,
         "old": entered.old if entered else None,
         "paid_by": None if paid else line.paid_by,
         "why_not": line.why_not if paid and price is None else None,
@@ -69,13 +93,21 @@ def bill_row(line: BillLine) -> dict[str, Any]:
     }
 
 
+def dated(row: dict[str, Any], old: str) -> str:
+    """Write the date of a row's price, with its currency where that is not dollars, and the mark of an outdated one."""
+    if not row["date"]:
+        return ""
+    currency = "" if row["currency"] == "USD" else f", in {row['currency']}"
+    return f"{row['date']}{currency}{old if row['old'] else ''}"
+
+
 def _finite(value: Any) -> float | None:
     """Return a number, or None where there is none."""
     return float(value) if math.isfinite(value) else None
 
 
-def bill_keys(cost: ModelCost, prices: PriceList) -> dict[str, Any]:
-    """Return the keys of a bill with its prices."""
+def bill_keys(cost: ModelCost, prices: PriceList, built: Sequence[int] | None = None) -> dict[str, Any]:
+    """Return the keys of a bill with its prices; `built`: switches by tier of the simulated fabric."""
     from simulator.costs.model_cost import unverified_share
     from simulator.costs.ownership import owned
 
@@ -130,6 +162,7 @@ def bill_keys(cost: ModelCost, prices: PriceList) -> dict[str, Any]:
         "price_book_newest": prices.newest,
         "over_life": life,
         "break_even": equal,
+        "simulated_switches": _simulated(built),
     }
 
 
@@ -152,7 +185,8 @@ def print_bill(title: str, own: dict[str, Any], cost: ModelCost | None, prices: 
     elif cost is not None:
         head = "no total: a part has no price"
     print_lines([*([title, ""] if title else []), f"{head}; {what}", ""])
-    marks = footnotes(row["source"] for row in rows)
+    renting = cost.rent.source if cost is not None and cost.rent is not None and own["break_even"] is not None else None
+    marks = footnotes([*(row["source"] for row in rows), renting if renting != NOT_STATED else None])
     cells = []
     for row in rows:
         line = {"part": row["part"], "item": row["id"] or "", "count": number(row["count"])}
@@ -162,19 +196,22 @@ def print_bill(title: str, own: dict[str, Any], cost: ModelCost | None, prices: 
             line |= {
                 "each (USD)": usd(row["unit_usd"]) if row["unit_usd"] is not None else nothing,
                 "USD": usd(row["usd"]) if row["usd"] is not None else "-",
-                "date": f"{row['date']}{' old' if row['old'] else ''}" if row["date"] else "",
+                "date": dated(row, " old"),
                 "checked": doubt,
                 "source": marks.get(row["source"], ""),
             }
         cells.append(line)
     print_table(cells, right=("count", "each (USD)", "USD"))
+    facts = _wiring(own)
     if cost is None or prices is None:
+        print_lines(["", *aligned(facts)] if facts else [])
         return
-    facts = []
     power = own["power_w"]
     facts.append(("power", figure_value("power_w", power) if power is not None else "not known: a profile has no figure"))
-    if own["over_life"] is not None and own["over_life"]["total_usd"] is not None:
-        life = own["over_life"]
+    life = own["over_life"]
+    if life is not None and life["total_usd"] is None:
+        facts.append(("over its life", f"not known: {'; '.join(cost.missing)}"))
+    elif life is not None:
         facts.append(
             (
                 "over its life",
@@ -186,7 +223,12 @@ def print_bill(title: str, own: dict[str, Any], cost: ModelCost | None, prices: 
         rent = cost.rent
         checked = "" if rent.verified else ", nobody checked it"
         facts += break_even_words(found, cost.terms)
-        facts.append(("", f"against {usd(rent.usd)} USD, {rent.kind.replace('_', ' ')}, {rent.date}{checked}"))
+        of = f", {rent.quoted}" if rent.date != NOT_STATED else ""
+        together = f" ({rent.called})" if rent.together != 1.0 else ""
+        mark = f" {marks[rent.source]}" if rent.source in marks else ""
+        facts.append(("", f"against {usd(rent.usd)} USD{together}, {rent.kind.replace('_', ' ')}{of}{checked}{mark}"))
+        if cost.terms.committed:
+            facts.append(("", "reserved hours are paid whether used or not"))
         if cost.terms.kind != "ownership":
             facts.append(("", "power and facility are not in it: [cost] kind = 'ownership' has them"))
     elif cost.why_no_rent:

@@ -53,6 +53,8 @@ class BomFlags:
         Ports of its switches.
     rails
         Separate rails or planes that share its end ports.
+    planes_per_cable
+        Planes that one cable carries: 2 where a port of 800 Gbit/s is split into two planes of 400.
     prices
         A price book instead of the shipped one.
     rent
@@ -71,6 +73,7 @@ class BomFlags:
     end_ports: WholeNumber | None = None
     radix: WholeNumber | None = None
     rails: WholeNumber | None = None
+    planes_per_cable: WholeNumber | None = None
     prices: Path | None = None
     rent: Literal["on_demand", "reserved", "spot"] | None = None
 
@@ -115,11 +118,12 @@ def bom(
             loaded = choice.load(scenario)
             title, seed = loaded.sections.title or loaded.name, loaded.sections.seed
             inputs: Any = loaded.tree
-            cost, prices = _of_scenario(loaded), price_list_of(loaded)
+            cost, built = _of_scenario(loaded)
+            prices: PriceList | None = price_list_of(loaded)
         elif flags.end_ports is not None or flags.radix is not None:
-            cost, prices, inputs = None, None, flags.given()
+            cost, prices, built, inputs = None, None, None, flags.given()
         else:
-            cost, prices = _of_flags(flags)
+            cost, prices, built = _of_flags(flags)
             inputs = [flags.given(), [list(map(str, (p.item, p.kind, p.price, p.date))) for p in prices.book]]
         out = Output.prepared("bom", output, title=title, seed=seed, inputs=inputs)
         if cost is None:
@@ -127,14 +131,19 @@ def bom(
         else:
             assert prices is not None
             _warn(cost)
-            own = bill_keys(cost, prices)
+            own = bill_keys(cost, prices, built)
     out.emit(own, caught, scenario=loaded, text=lambda: print_bill(title, own, cost, prices), tables={"rows.csv": own["rows"]})
 
 
-def _of_scenario(loaded: Any) -> ModelCost:
+Built = tuple[int, int, int] | None
+"""Leaves, spines and cores that the network model has; None where it has no such tree."""
+
+
+def _of_scenario(loaded: Any) -> tuple[ModelCost, Built]:
+    from simulator.costs.bill_of_materials import simulated_of
     from simulator.errors import Fault, ScenarioError
     from simulator.scenarios.cluster_sections import CostSection
-    from simulator.scenarios.costing import model_cost_of
+    from simulator.scenarios.costing import model_cost_of, plan_of
 
     if loaded.sections.cluster is None:
         raise ScenarioError([Fault(loaded.name, "cluster", "is missing: bom lists the parts of one; design chooses one")])
@@ -143,11 +152,14 @@ def _of_scenario(loaded: Any) -> ModelCost:
     if cost.bill is None:
         key = "network" if loaded.node is not None else "cluster"
         raise ScenarioError([Fault(loaded.name, key, f"cannot be counted: {'; '.join(cost.why_not)}")])
-    return cost
+    plan, network = plan_of(loaded), loaded.sections.network
+    if isinstance(plan, str) or network is None or not cost.bill.tiers >= 0:
+        return cost, None
+    return cost, simulated_of(plan, cost.units, oversubscription=network.oversubscription)
 
 
-def _of_flags(flags: BomFlags) -> tuple[ModelCost, PriceList]:
-    from simulator.costs.bill_of_materials import ClusterPlan, bill_of
+def _of_flags(flags: BomFlags) -> tuple[ModelCost, PriceList, Built]:
+    from simulator.costs.bill_of_materials import ClusterPlan, bill_of, simulated_of
     from simulator.costs.model_cost import ModelCost
     from simulator.costs.ownership import CostTerms
     from simulator.costs.price_book import load_price_book
@@ -155,6 +167,7 @@ def _of_flags(flags: BomFlags) -> tuple[ModelCost, PriceList]:
     from simulator.profiles import load_profile, shipped_folder
     from simulator.scenarios.costing import misfit, rent_of
 
+    _refuse_unused(flags)
     missing = [f"--{name}" for name in ("node", "nodes") if getattr(flags, name) is None]
     if missing:
         raise SimulatorError(f"give a scenario, or the flags of a cluster; missing: {', '.join(missing)}")
@@ -189,11 +202,37 @@ def _of_flags(flags: BomFlags) -> tuple[ModelCost, PriceList]:
             up=tuple(whole_numbers("up", flags.up, MOST_NODES)) if flags.up is not None else (),
             tiers=flags.tiers,
         )
-        bill = bill_of(plan, flags.nodes, prices, oversubscription=flags.oversubscription or 1.0)
+        o = 1.0 if flags.oversubscription is None else flags.oversubscription
+        bill = bill_of(plan, flags.nodes, prices, oversubscription=o)
+        built = simulated_of(plan, flags.nodes, oversubscription=o) if bill.tiers > 0 else None
     except ValueError as error:
         raise SimulatorError(f"--{str(error).replace('_', '-')}") from None
     rent, why_no_rent = rent_of(node, node.accelerator, prices, flags.rent or "on_demand")
-    return ModelCost(terms=CostTerms(), units=flags.nodes, bill=bill, rent=rent, why_no_rent=why_no_rent), prices
+    terms = CostTerms(committed=flags.rent == "reserved")
+    return ModelCost(terms=terms, units=flags.nodes, bill=bill, rent=rent, why_no_rent=why_no_rent), prices, built
+
+
+TREES = ("fat_tree", "rails")
+USED_BY: dict[str, tuple[str, ...]] = {
+    "tiers": TREES,
+    "oversubscription": (*TREES, "leaf_spine"),
+    "down": ("xgft",),
+    "up": ("xgft",),
+    "switch": (*TREES, "leaf_spine", "star", "xgft"),
+}
+"""Flags of a cluster that some topologies alone depend on."""
+
+
+def _refuse_unused(flags: BomFlags) -> None:
+    """Raise SimulatorError where a flag would change nothing: what was asked would not be what is answered."""
+    odd = [f"--{name.replace('_', '-')}" for name in ("rails", "planes_per_cable") if getattr(flags, name) is not None]
+    if odd:
+        rule = "belongs to --end-ports and --radix; of nodes, --topology rails has a rail for each NIC"
+        raise SimulatorError(f"{', '.join(odd)}: {rule}")
+    topology = flags.topology or "fat_tree"
+    odd = [f"--{name}" for name, users in USED_BY.items() if getattr(flags, name) is not None and topology not in users]
+    if odd:
+        raise SimulatorError(f"{', '.join(odd)}: a {topology} does not depend on it")
 
 
 def _only_switch(network: Any, topology: str, flags: BomFlags) -> Any:
@@ -216,21 +255,23 @@ def _only_switch(network: Any, topology: str, flags: BomFlags) -> Any:
 def _counted(flags: BomFlags) -> dict[str, Any]:
     """Return the counts of a fabric that is given by its numbers alone."""
     from simulator.cli.bill_answer import counted_keys
-    from simulator.costs.fat_tree_counts import fat_tree_counts
+    from simulator.costs.fat_tree_counts import fat_tree_counts, simulated_switches
 
-    allowed = ("end_ports", "radix", "tiers", "rails", "oversubscription")
+    allowed = ("end_ports", "radix", "tiers", "rails", "planes_per_cable", "oversubscription")
     odd = [f"--{name.replace('_', '-')}" for name in flags.given() if name not in allowed]
     if odd:
         raise SimulatorError(f"--end-ports and --radix count a fabric without prices: leave out {', '.join(odd)}")
     if flags.end_ports is None or flags.radix is None:
         raise SimulatorError(f"--{'end-ports' if flags.end_ports is None else 'radix'} is missing: give both")
+    rails, o = 1 if flags.rails is None else flags.rails, 1.0 if flags.oversubscription is None else flags.oversubscription
     try:
         found = fat_tree_counts(
             flags.end_ports,
             flags.radix,
             tiers=flags.tiers,
-            rails=flags.rails or 1,
-            oversubscription=1.0 if flags.oversubscription is None else flags.oversubscription,
+            rails=rails,
+            planes_per_cable=1 if flags.planes_per_cable is None else flags.planes_per_cable,
+            oversubscription=o,
         )
     except ValueError as error:
         name, rule = str(error).split(" ", 1)
@@ -238,7 +279,10 @@ def _counted(flags: BomFlags) -> dict[str, Any]:
     if not found.fits:
         tiers = "three tiers" if flags.tiers is None else f"{flags.tiers} tier{'s' if flags.tiers > 1 else ''}"
         raise SimulatorError(f"--end-ports must fit {tiers} of {flags.radix}-port switches, got {flags.end_ports}")
-    return counted_keys(found, flags.end_ports)
+    built = None
+    if found.tiers > 0:
+        built = simulated_switches(flags.end_ports, flags.radix, oversubscription=o, tiers=flags.tiers, rails=rails)
+    return counted_keys(found, flags.end_ports, built)
 
 
 def _warn(cost: ModelCost) -> None:
@@ -253,3 +297,6 @@ def _warn(cost: ModelCost) -> None:
         warnings.warn(f"there is no total: {'; '.join(bought.missing)}", MissingPriceWarning, stacklevel=2)
     else:
         warn_about_prices(bought)
+        if cost.terms.kind == "ownership" and cost.missing:
+            text = f"there is no total over its life: {'; '.join(cost.missing)}"
+            warnings.warn(text, MissingPriceWarning, stacklevel=2)

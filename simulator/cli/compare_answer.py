@@ -12,13 +12,14 @@ from simulator.cli.money import usd
 from simulator.cli.output import print_lines, print_table
 from simulator.cli.words import aligned, figure_value, number, percent, seconds
 from simulator.scenarios.solving import Solved, answer_keys
+from simulator.tables import COLUMNS
 
 if TYPE_CHECKING:
     from simulator.scenarios.comparing import Comparison, OptionCase
     from simulator.scenarios.crossing import Searched
     from simulator.studies.answer import Answer
 
-__all__ = ["compare_cells", "compare_facts", "compare_keys", "compare_tables", "print_compare", "searched_lines"]
+__all__ = ["column_of", "compare_cells", "compare_facts", "compare_keys", "compare_tables", "print_compare", "searched_lines"]
 
 WIDE = 150
 MOST_FLIPS = 4
@@ -154,28 +155,18 @@ def print_compare(title: str, answer: Comparison, rows: Sequence[Solved]) -> Non
     """Print the best option, all side by side, how sure that is, each number of learners, and where the choice flips."""
     keys = compare_keys(answer, rows)
     print_lines([title, "", *aligned(compare_facts(answer, rows, keys)), ""])
-    right = (
-        "learners",
-        "batch_samples",
-        "time",
-        "communication",
-        "bottleneck",
-        "USD a model",
-        "cluster USD",
-        "fastest",
-        "cheapest",
-    )
-    print_table([compare_cells(row) for row in keys["rows"]], right=right, width=WIDE)
+    cells = [{name: cell for name, cell in row.items() if name != "unchecked"} for row in compare_cells(keys["rows"])]
+    print_table(cells, right=RIGHT, width=WIDE)
     if len(answer.options) > 2:
         print_lines(["", "Chance that the option of the row is faster than that of the column", ""])
         names = [option.name for option in answer.options]
         print_table(
             [
-                {"option": name, **{other: "-" if other == name else _chance(keys["probability_faster"][name][other])
+                {"option": name, **{column_of(other): "-" if other == name else _chance(keys["probability_faster"][name][other])
                                     for other in names}}
                 for name in names
             ],
-            right=names,
+            right=[column_of(name) for name in names],
             width=WIDE,
         )  # fmt: skip
     if keys["by_learners"]:
@@ -219,11 +210,29 @@ def compare_facts(answer: Comparison, rows: Sequence[Solved], keys: dict[str, An
             text += f"; cheapest with probability {_chance(answer.costs.probability_best[i])}, expected regret "
             text += f"{usd(answer.costs.expected_regret[i])} USD"
         facts.append(("cheapest", text))
+    elif any(row["cost_usd"] is not None for row in keys["rows"]):
+        without = ", ".join(row["option"] for row in keys["rows"] if row["cost_usd"] is None)
+        facts.append(("cheapest", f"not known: there is no cost of {without}"))
+    shares = {row["option"]: row["cost_unverified_share"] for row in keys["rows"]}
+    doubtful = [name for name in dict.fromkeys((best.name, keys["cheapest"])) if name is not None and shares[name]]
+    if doubtful:
+        listed = ", ".join(f"{percent(shares[name])} of the price of {name}" for name in doubtful)
+        facts.append(("prices", f"nobody checked {listed}"))
     return facts
 
 
-def compare_cells(row: dict[str, Any]) -> dict[str, str]:
-    """Return an option in words, one cell a column."""
+def column_of(option: str) -> str:
+    """Return the name of an option as that of a column, told apart from columns that hold something else."""
+    return f"{option} " if option in ("option", *COLUMNS) else option
+
+
+def compare_cells(rows: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
+    """Return options in words, one cell a column; those of money where any of them counts it."""
+    money = any(row["cost_kind"] is not None for row in rows)
+    return [_cells(row, money=money) for row in rows]
+
+
+def _cells(row: dict[str, Any], *, money: bool) -> dict[str, str]:
     time = row["converge_time_s"]
     interval = row["converge_time_s_interval90"]
     cells = {
@@ -237,9 +246,11 @@ def compare_cells(row: dict[str, Any]) -> dict[str, str]:
         "bottleneck": row["bottleneck"].replace("_", " "),
         "fastest": _chance(row["probability_best"]),
     }
-    if row["cost_kind"] is not None:
+    if money:
         cells["cluster USD"] = "-" if row["cluster_usd"] is None else f"{row['cluster_usd']:,.0f}"
         cells["USD a model"] = "-" if row["cost_usd"] is None else usd(row["cost_usd"])
+        share = row["cost_unverified_share"]
+        cells["unchecked"] = "-" if share is None else percent(share)
     if row["probability_cheapest"] is not None:
         cells["cheapest"] = _chance(row["probability_cheapest"])
     return cells
@@ -250,7 +261,7 @@ def _print_by_learners(rows: Sequence[dict[str, Any]]) -> None:
     cells: dict[int, dict[str, str]] = {}
     for row in rows:
         line = cells.setdefault(row["learners"], {"learners": number(row["learners"])})
-        line[row["option"]] = (
+        line[column_of(row["option"])] = (
             "-" if row["converge_time_s"] is None else f"{seconds(row['converge_time_s'])} at {number(row['batch_samples'])}"
         )
     print_table(list(cells.values()), right=tuple(next(iter(cells.values()))), width=WIDE)
@@ -269,7 +280,7 @@ def searched_lines(answer: Comparison, one: Searched) -> list[str]:
     head = f"  {name} ({MEASURE_WORDS[one.measure]}), between {ends}{how}: "
 
     def called(place: int | None) -> str:
-        return "none" if place is None else answer.options[place].name
+        return "no option is possible" if place is None else answer.options[place].name
 
     if not found.found:
         if found.tied:

@@ -6,6 +6,7 @@ import datetime
 from typing import TYPE_CHECKING
 
 from simulator.cli.words import number, percent, seconds
+from simulator.costs.price_choice import NOT_STATED
 
 if TYPE_CHECKING:
     from simulator.costs.amounts import Amount
@@ -50,12 +51,16 @@ def money_facts(cost: ModelCost | None, amount: Amount | None) -> list[tuple[str
         rent = used[0][0]
         whole = "each" if cost.units > 1 else "in all"
         facts.append(
-            ("rent", f"{usd(rent.usd)} USD an hour {whole}, {rent.kind.replace('_', ' ')} ({rent.item}); {cost.units} at hand")
+            (
+                "rent",
+                f"{usd(rent.usd)} USD an hour {whole}, {rent.kind.replace('_', ' ')} ({rent.called}); {cost.units} at hand",
+            )
         )
     facts.append(
         (
             "prices",
-            f"of {dated}; {percent(share)} by prices nobody checked" + (f"; at their ends {ends} a model" if ends else ""),
+            f"of {'no stated date' if dated == NOT_STATED else dated}; {percent(share)} by prices nobody checked"
+            + (f"; at their ends {ends} a model" if ends else ""),
         )
     )
     return facts

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from simulator.cli.flags import OutputFlags
 from simulator.cli.version import versions
 from simulator.errors import InfeasibleError, SimulatorError, SimulatorWarning
+from simulator.messages import printable
 from simulator.tables import label, plain, write_json, write_table, write_text
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ class Output:
             text()
             sys.stdout.flush()
             for warning in said:
-                sys.stderr.write(f"warning: {warning['text']}\n")
+                sys.stderr.write(f"warning: {printable(warning['text'])}\n")
         if self.figures and self.folder is not None:
             if draw is None:
                 from simulator.plots import draw_run
@@ -193,7 +194,7 @@ class Output:
                 if not self.as_json:
                     sys.stdout.write(f"wrote {path}\n")
         if self.report is not None and not self.as_json:
-            sys.stdout.write(f"wrote {self.report}\n")
+            print_lines([f"wrote {self.report}"])
 
     def _report_text(self, answer: Mapping[str, Any], page: Callable[[Mapping[str, Any]], Page] | None) -> str:
         """Return the page of the answer before anything is written, so that a fault of it leaves nothing half done."""
@@ -349,8 +350,8 @@ def print_footnotes(marks: Mapping[str, str]) -> None:
 
 
 def print_lines(lines: Sequence[str]) -> None:
-    """Print lines of text as they are."""
-    sys.stdout.write("\n".join(lines) + "\n")
+    """Print lines of text as they are, but for characters that would steer the terminal."""
+    sys.stdout.write(printable("\n".join(lines)) + "\n")
 
 
 def print_table(rows: Sequence[Mapping[str, str]], *, right: Sequence[str] = (), width: int = WIDTH) -> None:
@@ -370,18 +371,19 @@ def print_table(rows: Sequence[Mapping[str, str]], *, right: Sequence[str] = (),
             "name",
             "policy",
         )  # such a cell is never broken, and a header only between words
-        needed = max(len(word) for word in label(name).split())
+        header = printable(label(name))
+        needed = max((len(word) for word in header.split()), default=1)
         if whole:
             needed = max(needed, *(len(row[name]) for row in rows))
         table.add_column(
-            "\n".join(wrap(label(name), needed, break_long_words=False)) if whole else label(name),
+            "\n".join(wrap(header, needed, break_long_words=False)) if whole else header,
             justify="right" if name in right else "left",
             overflow="fold",
             no_wrap=whole,
             min_width=needed,
         )
     for row in rows:
-        table.add_row(*row.values())
+        table.add_row(*map(printable, row.values()))
     narrowest = Measurement.get(console, console.options.update(max_width=10_000), table).minimum
     console.width = max(console.width, narrowest)  # a number is never cut: a narrow terminal wraps the line instead
     console.print(table)

@@ -21,6 +21,7 @@ from simulator.cli.words import number, seconds
 from simulator.report import Block, Cell, Facts, Items, Page, Section, Sources, Table, Text
 
 if TYPE_CHECKING:
+    from simulator.costs.model_cost import ModelCost
     from simulator.scenarios import Scenario
     from simulator.scenarios.comparing import Comparison
     from simulator.scenarios.solving import Solved
@@ -77,7 +78,7 @@ def run_page(
         ),
         Section("Where the time goes", [figures["figure_update"]]),
         Section("Prices", prices),
-        trust([best.case], bills=any(isinstance(block, Table) for block in prices)),
+        trust([best.case], bills=_counts_parts([best.case.cost])),
         assumptions([("", scenario, best.case)], sources),
     ]
     sections += [source_list(sources), reproduction(answer, [("", scenario)], asked, flags)]
@@ -98,7 +99,7 @@ def compare_page(
     figures = drawn(
         answer,
         tables,
-        {"figure_options": (f"Time to converge of each option: {times}.", "Options side by side.")},
+        {"figure_options": (f"Time to converge of each option: {times}.", "Time to converge of each option.")},
     )
     columns = names if len(names) > 1 else []
     chances = [
@@ -113,7 +114,7 @@ def compare_page(
         }
         for name in names
     ]
-    cells = [compare_cells(row) for row in answer["rows"]]
+    cells = compare_cells(answer["rows"])
     best = next(i for i, row in enumerate(answer["rows"]) if row["option"] == answer["best"])
     cheapest = None if answer["cheapest"] is None else names.index(answer["cheapest"])
     prices: list[Block] = []
@@ -133,7 +134,7 @@ def compare_page(
         Section("By number of learners", _by_learners(answer["by_learners"])),
         Section("Where the choice flips", _flips(found, searched_lines)),
         Section("Prices", prices),
-        trust([option.case for option in found.options], bills=any(isinstance(block, Table) for block in prices)),
+        trust([one.case for one in found.options], bills=_counts_parts([one.case.cost for one in found.options])),
         assumptions(cases, sources),
     ]
     sections += [
@@ -146,7 +147,12 @@ def compare_page(
     )
 
 
-MONEY = ("cluster USD", "USD a model", "cheapest")
+def _counts_parts(costs: Sequence[ModelCost | None]) -> bool:
+    """Whether the parts of a cluster were counted: not where it is rented."""
+    return any(cost is not None and cost.bill is not None and cost.terms.kind != "cloud" for cost in costs)
+
+
+MONEY = ("cluster USD", "USD a model", "unchecked", "cheapest")
 
 
 def _side_by_side(cells: Sequence[Mapping[str, Cell]], best: int, cheapest: int | None) -> list[Block]:
@@ -158,20 +164,22 @@ def _side_by_side(cells: Sequence[Mapping[str, Cell]], best: int, cheapest: int 
     blocks: list[Block] = [Table(caption=caption, rows=times, right=numbers, strong=[best])]
     if "cluster USD" in cells[0]:
         money = [{name: row[name] for name in ("option", *MONEY) if name in row} for row in cells]
-        caption = "What it costs; the cheapest is marked. cheapest: with which probability"
+        caption = "What it costs; the cheapest is marked. cheapest: with which probability; unchecked: by prices nobody checked"
         marked = [] if cheapest is None else [cheapest]
         blocks.append(Table(caption=caption, rows=money, right=tuple(money[0])[1:], strong=marked))
     return blocks
 
 
 def _by_learners(rows: Sequence[Mapping[str, Any]]) -> list[Block]:
+    from simulator.cli.compare_answer import column_of
+
     if not rows:
         return []
     lines: dict[int, dict[str, Cell]] = {}
     for row in rows:
         line = lines.setdefault(row["learners"], {"learners": number(row["learners"])})
         time = row["converge_time_s"]
-        line[row["option"]] = "-" if time is None else f"{seconds(time)} at {number(row['batch_samples'])}"
+        line[column_of(row["option"])] = "-" if time is None else f"{seconds(time)} at {number(row['batch_samples'])}"
     listed = list(lines.values())
     table = Table(caption="Time, and the mini-batch that takes it", rows=listed, right=tuple(listed[0]))
     notes = dict.fromkeys(f"{row['option']}, {number(row['learners'])}: {row['why_not']}" for row in rows if row["why_not"])
@@ -179,5 +187,8 @@ def _by_learners(rows: Sequence[Mapping[str, Any]]) -> list[Block]:
 
 
 def _flips(found: Comparison, words: Any) -> list[Block]:
-    listed = [" ".join(line.strip() for line in words(found, one)) for one in found.searched]
+    listed = []
+    for one in found.searched:
+        head, *flips = (line.strip() for line in words(found, one))
+        listed.append(f"{head} {', '.join(flips)}" if flips else head)
     return [Items(listed)] if listed else []

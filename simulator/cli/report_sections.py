@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from simulator.cli.bill_answer import bill_row
+from simulator.cli.bill_answer import bill_row, dated
 from simulator.cli.money import usd
 from simulator.cli.words import number, percent, seconds
 from simulator.report import Block, Cell, Code, Facts, Figure, Items, Section, SourceList, Sources, Table, Text
@@ -104,12 +104,14 @@ def drawn(answer: Mapping[str, Any], tables: Tables, words: Mapping[str, tuple[s
 def bill_table(lines: Iterable[BillLine], sources: Sources, caption: str) -> Table:
     """Return a bill with the price of every part: ends, kind, date, source, and whether somebody checked it; the sum last."""
     rows: list[dict[str, Cell]] = []
-    total = 0.0
+    total, doubtful, unpriced = 0.0, 0.0, False
     for line in lines:
         row = bill_row(line)
         priced = row["unit_usd"] is not None
         nothing = f"in the price of the {row['paid_by']}" if row["paid_by"] else f"NO PRICE: {row['why_not']}"
+        unpriced |= row["why_not"] is not None
         total += row["usd"] or 0.0
+        doubtful += 0.0 if row["verified"] else row["usd"] or 0.0
         ranged = priced and row["low_usd"] < row["high_usd"]
         rows.append(
             {
@@ -119,32 +121,40 @@ def bill_table(lines: Iterable[BillLine], sources: Sources, caption: str) -> Tab
                 "USD": f"{row['usd']:,.0f}" if priced else "",
                 "lowest to highest USD": f"{row['low_usd']:,.0f} to {row['high_usd']:,.0f}" if ranged else "",
                 "price": row["kind"].replace("_", " ") if priced else nothing,
-                "of": f"{row['date']}{', OLD' if row['old'] else ''}" if priced else "",
+                "of": dated(row, ", OLD"),
                 "checked": CHECKED[row["verified"]],
                 "source": sources.mark(row["source"]),
             }
         )
     if not rows:
         return Table(caption=caption, rows=[])
-    rows.append({**dict.fromkeys(rows[0], ""), "part": "purchase", "USD": f"{total:,.0f}"})
-    return Table(caption=caption, rows=rows, right=("count", "USD each", "USD"), strong=[len(rows) - 1])
+    strong = [len(rows)]
+    whole = {"USD": "-", "price": "no total: a part has no price"} if unpriced else {"USD": f"{total:,.0f}"}
+    rows.append({**dict.fromkeys(rows[0], ""), "part": "purchase", **whole})
+    if doubtful:
+        share = "" if unpriced else f"{percent(doubtful / total)} of the purchase"
+        part = "of it at prices that nobody checked"
+        rows.append(
+            {**dict.fromkeys(rows[0], ""), "part": part, "USD": f"{doubtful:,.0f}", "price": share, "checked": CHECKED[False]}
+        )
+    return Table(caption=caption, rows=rows, right=("count", "USD each", "USD"), strong=strong, doubt=CHECKED[False])
 
 
 def rent_table(rents: Sequence[UnitPrice], sources: Sources) -> Table:
     """Return the price of an hour of each thing that is rented."""
     rows: list[dict[str, Cell]] = [
         {
-            "rented": rent.item,
+            "rented": rent.called,
             "USD an hour": usd(rent.usd),
             "lowest to highest": f"{usd(rent.low_usd)} to {usd(rent.high_usd)}" if rent.has_range else "",
             "price": rent.kind.replace("_", " "),
-            "of": f"{rent.date}{', OLD' if rent.old else ''}",
+            "of": f"{rent.quoted}{', OLD' if rent.old else ''}",
             "checked": CHECKED[rent.verified],
             "source": sources.mark(rent.source),
         }
         for rent in rents
     ]
-    return Table(caption="Rent", rows=rows, right=("USD an hour",))
+    return Table(caption="Rent", rows=rows, right=("USD an hour",), doubt=CHECKED[False])
 
 
 def subtitle(answer: Mapping[str, Any], question: str) -> str:
@@ -168,7 +178,28 @@ def price_blocks(cost: ModelCost | None, sources: Sources, caption: str) -> list
         return []
     if cost.terms.kind == "cloud":
         return [] if cost.rent is None else [rent_table([cost.rent], sources)]
-    return [] if cost.bill is None else [bill_table(cost.bill.lines, sources, caption)]
+    if cost.bill is None:
+        return []
+    return [bill_table(cost.bill.lines, sources, caption), *_over_life(cost)]
+
+
+def _over_life(cost: ModelCost) -> list[Block]:
+    """Return what a cluster that is housed and powered costs besides its purchase; nothing where that is not counted."""
+    terms, total, bill = cost.terms, cost.total, cost.bill
+    if terms.kind != "ownership" or total is None or bill is None:
+        return []
+    power = f"{usd(float(terms.power_usd(bill.power_w)))} USD, {float(bill.power_w) / 1e3:,.4g} kW at "
+    power += f"{terms.electricity_usd_per_kwh:g} USD a kWh and a PUE of {terms.pue:g}"
+    facility = terms.facility_usd_per_node * cost.units
+    return [
+        Facts(
+            [
+                ("power over the life", power),
+                ("facility over the life", f"{usd(facility)} USD" if facility else "not counted"),
+                ("in all, over the life", f"{usd(float(total.usd))} USD"),
+            ]
+        )
+    ]
 
 
 def assumptions(cases: Sequence[tuple[str, Scenario, Case]], sources: Sources) -> Section:
@@ -195,7 +226,7 @@ def assumptions(cases: Sequence[tuple[str, Scenario, Case]], sources: Sources) -
         }
         rows.append(cells)
     text = "Every number behind the answer, with its range where one is known. NO: nobody has checked it against its source."
-    table = Table(caption="Numbers, defaults and what follows from them", rows=rows)
+    table = Table(caption="Numbers, defaults and what follows from them", rows=rows, doubt=CHECKED[False])
     return Section("Assumptions", [Text(text), table])
 
 

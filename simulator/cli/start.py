@@ -63,7 +63,8 @@ def _amounts(typed: str) -> list[Any] | None:
 def _questions() -> list[Question]:
     from simulator.scenarios.start_file import known_jobs, known_vendors
 
-    jobs = "\n".join(f"    {name:<18}{title}" for name, title in known_jobs().items())
+    width = max(map(len, known_jobs()))
+    jobs = "\n".join(f"    {name:<{width}}  {title}" for name, title in known_jobs().items())
     return [
         Question(key="budget_usd", asks="How much may it cost, in USD? (5e6; nothing: no limit)", read=_amount),
         Question(key="deadline_s", asks="How soon must each job be trained? (3 day, 6 hour; nothing: no limit)", read=_text),
@@ -73,7 +74,7 @@ def _questions() -> list[Question]:
             asks="How often a year? One number, or one for each job (nothing: it does not matter)",
             read=_amounts,
         ),
-        Question(key="buy_or_rent", asks="Buy or rent?", read=_text),
+        Question(key="buy_or_rent", asks="Buy or rent?", read=lambda typed: typed.lower() or None),
         Question(
             key="electricity_usd_per_kwh",
             asks="What does a kWh cost, in USD? (0.13; nothing: count the purchase alone, or rent)",
@@ -99,7 +100,7 @@ def start(path: Path = Path("design.toml"), /, *, answers: Path | None = None, f
         Print one JSON object.
     """
     from simulator.cli.output import Output, print_lines
-    from simulator.scenarios.start_file import design_text, read_answers
+    from simulator.scenarios.start_file import design_text, quoted, read_answers
     from simulator.tables import write_text
 
     if path.suffix != ".toml":
@@ -117,7 +118,7 @@ def start(path: Path = Path("design.toml"), /, *, answers: Path | None = None, f
 
     own = {"path": str(path), "answers": dataclasses.asdict(found)}
     out = Output(command="start", title=str(path), seed=None, as_json=json)
-    out.emit(own, [], text=lambda: print_lines([f"wrote {path}", f"Next: learnersim design {path}"]))
+    out.emit(own, [], text=lambda: print_lines([f"wrote {path}", f"Next: learnersim design {quoted(str(path))}"]))
 
 
 def _check(text: str) -> None:
@@ -133,10 +134,13 @@ def _check(text: str) -> None:
 def _asked() -> Answers:
     """Ask on stderr, read from stdin; a question is asked again until its answer is possible."""
     from simulator.errors import ScenarioError
-    from simulator.scenarios.start_file import answers_of
+    from simulator.scenarios.start_file import answers_of, design_text
 
     given: dict[str, Any] = {}
-    for question in _questions():
+    to_ask = _questions()[::-1]
+    money, time = to_ask[-1], to_ask[-2]
+    while to_ask:
+        question = to_ask.pop()
         if question.key == "electricity_usd_per_kwh" and given.get("buy_or_rent") == "rent":
             continue
         while True:
@@ -152,9 +156,15 @@ def _asked() -> Answers:
             if value is None and question.key in ("jobs", "buy_or_rent"):
                 _say("  must be answered")
                 continue
+            if question.key == "vendors" and value is not None:
+                try:
+                    design_text(answers_of(trial, ""))
+                except ScenarioError as error:
+                    _say("\n".join(f"  {fault.rule}" for fault in error.faults))
+                    continue
             if question.key == "deadline_s" and not trial.keys() & {"budget_usd", "deadline_s"}:
-                _say("  must be given, or a budget")
-                continue
+                _say("  a budget or a deadline must be given, or both")
+                to_ask += [time, money]
             given = trial
             break
     return answers_of(given, "answers")

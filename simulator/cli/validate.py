@@ -363,6 +363,7 @@ def _print(kind: Kind, validation: Validation, summary: Mapping[str, Mapping[str
             {
                 "case": case.case,
                 "group": case.group,
+                **({"quantity": case.quantity} if validation.primary is None else {}),
                 "predicted": f"{case.predicted:.4g}",
                 "90 %": "-" if case.lo90 is None or case.hi90 is None else f"{case.lo90:.3g} to {case.hi90:.3g}",
                 "actual": f"{case.actual:.4g}",

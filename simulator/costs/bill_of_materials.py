@@ -16,13 +16,13 @@ from typing import Literal, Protocol
 import numpy as np
 
 from simulator.costs.amounts import Amount
-from simulator.costs.fat_tree_counts import FatTreeCounts, fat_tree_counts
+from simulator.costs.fat_tree_counts import FatTreeCounts, fat_tree_counts, simulated_switches
 from simulator.costs.price_choice import PriceList, UnitPrice
 from simulator.errors import TopologyError
 from simulator.network.fat_tree_shapes import MOST_TIERS
 from simulator.quantities import ArrayLike, FloatArray, whole
 
-__all__ = ["BillLine", "BillOfMaterials", "BoughtNode", "BoughtSwitch", "ClusterPlan", "bill_of"]
+__all__ = ["BillLine", "BillOfMaterials", "BoughtNode", "BoughtSwitch", "ClusterPlan", "bill_of", "simulated_of"]
 
 
 class BoughtNode(Protocol):
@@ -250,6 +250,16 @@ def bill_of(plan: ClusterPlan, nodes: ArrayLike, prices: PriceList, *, oversubsc
         lines += _nic_line(plan, N, prices)
     kept = tuple(line for line in lines if np.any(line.count != 0))
     return BillOfMaterials(lines=kept, tiers=counts.tiers, end_ports=end_ports)
+
+
+def simulated_of(plan: ClusterPlan, nodes: int, *, oversubscription: float = 1.0) -> tuple[int, int, int] | None:
+    """Return leaves, spines and cores that the network model has for one design that fits; None but for fat trees and rails."""
+    if plan.topology not in ("fat_tree", "rails") or plan.switch is None or nodes == 1:
+        return None
+    rails = plan.nics if plan.topology == "rails" else 1
+    return simulated_switches(
+        nodes * plan.nics, plan.switch.radix, tiers=plan.tiers, oversubscription=oversubscription, rails=rails
+    )
 
 
 def _line(

@@ -21,10 +21,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simulator.network.fat_tree_shapes import MOST_TIERS, leaf_ports
+from simulator.network.fat_tree_shapes import MOST_TIERS, fat_tree_shape, leaf_ports
 from simulator.quantities import ArrayLike, FloatArray, positive, whole
 
-__all__ = ["FatTreeCounts", "fat_tree_counts"]
+__all__ = ["FatTreeCounts", "fat_tree_counts", "simulated_switches"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -132,6 +132,31 @@ def fat_tree_counts(
         )
     found[4:] /= c
     return FatTreeCounts(**dict(zip(FatTreeCounts.__dataclass_fields__, (part[()] for part in found), strict=True)))
+
+
+def simulated_switches(
+    end_ports: int, radix: int, *, tiers: int | None = None, oversubscription: float = 1.0, rails: int = 1
+) -> tuple[int, int, int]:
+    """Return leaves, spines and cores of the trees that the network model simulates, all rails together.
+
+    Of one and two tiers they are those that are bought. Of three tiers there may be more, in all never fewer: every
+    pair of switches is joined by equally many cables, which cannot use every port.
+
+    Parameters
+    ----------
+    end_ports, radix, tiers, oversubscription, rails
+        As of `fat_tree_counts`, of one design whose end ports fit.
+
+    Examples
+    --------
+    Bought are 65 leaves, 65 spines and 33 cores.
+
+    >>> simulated_switches(2080, 64)
+    (65, 96, 64)
+    """
+    shape = fat_tree_shape(end_ports // rails, radix, oversubscription=oversubscription, tiers=tiers)
+    leaf, spine, core = (*shape.switches, 0, 0)[:MOST_TIERS]
+    return leaf * rails, spine * rails, core * rails
 
 
 def _pairs(k: FloatArray, o: FloatArray) -> list[tuple[float, float]]:

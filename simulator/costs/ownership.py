@@ -175,7 +175,8 @@ def break_even(
     """Return where renting nodes by the hour and buying the cluster cost the same over its life.
 
     Buying costs F + v h + i (L - h) for h hours of training in a life of L hours: F purchase and facility, v power of an
-    hour of training, i of an idle one; renting r h. They are equal at h = (F + i L)/(r - v + i).
+    hour of training, i of an idle one; renting r h. They are equal at h = (F + i L)/(r - v + i). Committed hours are paid
+    whether used or not: an hour of training then costs r divided by the utilisation, as in `rented`.
 
     Parameters
     ----------
@@ -186,7 +187,7 @@ def break_even(
     nodes, power_w : array_like
         Of the cluster. Power enters with kind "ownership" alone, as the facility does.
     terms : CostTerms
-        How money is counted; rented hours are taken to be paid as they are used.
+        How money is counted.
 
     Examples
     --------
@@ -202,9 +203,10 @@ def break_even(
     busy = terms.power_usd_per_hour(power_w) if full else np.zeros(np.shape(power_w))
     idle = busy * terms.idle_power
     facility = N * terms.facility_usd_per_node if full else 0.0
+    paid = 1.0 / terms.utilisation if terms.committed else 1.0  # hours of rent for an hour of training
 
     def hours(bought: FloatArray, rent: FloatArray) -> FloatArray:
-        saved = N * rent - busy + idle
+        saved = N * rent * paid - busy + idle
         with np.errstate(divide="ignore", invalid="ignore"):
             found = (bought + facility + idle * life_h) / saved
         result: FloatArray = np.where(saved > 0, found, np.where(np.isnan(saved), np.nan, np.inf))[()]
@@ -214,7 +216,7 @@ def break_even(
     low = hours(purchase.low_usd, usd_per_node_hour.high_usd)
     high = hours(purchase.high_usd, usd_per_node_hour.low_usd)
     used_h = life_h * terms.utilisation
-    equal = (purchase.usd + facility + busy * used_h + idle * (life_h - used_h)) / (N * used_h)
+    equal = (purchase.usd + facility + busy * used_h + idle * (life_h - used_h)) / (N * used_h * paid)
     return BreakEven(
         hours=at,
         low_hours=low,

@@ -25,9 +25,11 @@ from simulator.costs.amounts import Amount
 from simulator.costs.price_book import BOUGHT, Price, first_day, outdated, prices_for
 from simulator.quantities import positive
 
-__all__ = ["PriceList", "RentKind", "UnitPrice"]
+__all__ = ["NOT_STATED", "PriceList", "RentKind", "UnitPrice"]
 
 RentKind = Literal["on_demand", "reserved", "spot"]
+NOT_STATED = "not stated"
+"""Date or source of a price of which the file says none."""
 COMPARABLE_DAYS = 2 * 365.25
 """List and street prices of hardware that are further apart do not speak of the same market."""
 
@@ -50,6 +52,10 @@ class UnitPrice:
         Whether it is outdated: more than three years before the newest of the book.
     notes : str, optional
         Of the book.
+    currency : str
+        In which it was quoted; the dollars are those of the rate that was given.
+    together : float
+        How many of the item the dollars are for: of a rented node that has no price of its own, its accelerators.
     """
 
     item: str
@@ -63,6 +69,18 @@ class UnitPrice:
     verified: bool
     old: bool = False
     notes: str | None = None
+    currency: str = "USD"
+    together: float = 1.0
+
+    @property
+    def called(self) -> str:
+        """What the dollars are for: "h100-sxm", "8 x h100-sxm"."""
+        return self.item if self.together == 1.0 else f"{self.together:g} x {self.item}"
+
+    @property
+    def quoted(self) -> str:
+        """When it was quoted, and in which currency where that is another one than dollars."""
+        return self.date if self.currency == "USD" else f"{self.date}, in {self.currency}"
 
     @property
     def has_range(self) -> bool:
@@ -76,7 +94,8 @@ class UnitPrice:
 
     def times(self, count: float) -> UnitPrice:
         """Return the price of so many together, as of eight accelerators of one instance."""
-        return dataclasses.replace(self, usd=self.usd * count, low_usd=self.low_usd * count, high_usd=self.high_usd * count)
+        ends = {name: getattr(self, name) * count for name in ("usd", "low_usd", "high_usd", "together")}
+        return dataclasses.replace(self, **ends)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +191,7 @@ class PriceList:
             verified=chosen.verified,
             old=aged,
             notes=chosen.notes,
+            currency=chosen.currency,
         )
 
     def _usd(self, price: Price) -> float:

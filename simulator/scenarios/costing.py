@@ -12,7 +12,7 @@ from simulator.costs.bill_of_materials import ClusterPlan, bill_of
 from simulator.costs.model_cost import ModelCost
 from simulator.costs.ownership import DEFAULT_LIFE_S, DEFAULT_PUE, CostTerms
 from simulator.costs.price_book import load_price_book
-from simulator.costs.price_choice import PriceList, RentKind, UnitPrice
+from simulator.costs.price_choice import NOT_STATED, PriceList, RentKind, UnitPrice
 from simulator.errors import (
     Fault,
     MissingPriceWarning,
@@ -234,8 +234,8 @@ def _own_rent(scenario: Scenario) -> UnitPrice | None:
         usd=value,
         low_usd=min(value, record.low) if record is not None and record.low is not None else value,
         high_usd=max(value, record.high) if record is not None and record.high is not None else value,
-        date=(record.date if record is not None else None) or "not stated",
-        source=(record.source if record is not None else None) or "not stated",
+        date=(record.date if record is not None else None) or NOT_STATED,
+        source=(record.source if record is not None else None) or NOT_STATED,
         verified=record is not None and record.verified is not False,
     )
 

@@ -47,7 +47,7 @@ def money_rows(cost: ModelCost, given: set[str]) -> list[dict[str, Any]]:
     rows += [_row(f"no cost: {reason}", None, None, "price book") for reason in cost.missing]
     if cost.terms.kind == "cloud":
         if cost.rent is not None and cost.rent.kind != "given":
-            rows.append(_price_row(f"hour of {cost.rent.item}", cost.rent, "cost = nodes*T_C*price"))
+            rows.append(_price_row(f"hour of {cost.rent.called}", cost.rent, "cost = nodes*T_C*price"))
         return rows
     if cost.bill is None:
         return rows

@@ -291,10 +291,10 @@ def _option_faults(file: str, folder: Path, tree: Table, records: dict[str, Prov
         name, where = item.get("name"), f"option[{i}]"
         if name is None:
             faults.append(Fault(file, f"{where}.name", "is missing"))
-        elif not isinstance(name, str) or not name:
+        elif not isinstance(name, str) or not name.strip():
             faults.append(Fault(file, f"{where}.name", f"must be a text, got {shown(name)}"))
         elif name in seen:
-            faults.append(Fault(file, f"{where}.name", f"must be unique, got {name!r} again"))
+            faults.append(Fault(file, f"{where}.name", f"must be unique, got {shown(name)} again"))
         else:
             seen.append(name)
         over = {key: value for key, value in item.items() if key != "name"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,15 +13,15 @@ from simulator.costs.ownership import DEFAULT_PUE
 from simulator.costs.price_book import load_price_book
 from simulator.costs.price_choice import PriceList, UnitPrice
 from simulator.errors import Fault, ScenarioError
-from simulator.loading import read_toml, structure
-from simulator.messages import did_you_mean
+from simulator.loading import Table, read_toml, structure
+from simulator.messages import did_you_mean, shown
 from simulator.profiles import Network, Node, load_profile, names, shipped_folder
 from simulator.quantities import non_negative, positive
 from simulator.scenarios.checks import check
 from simulator.scenarios.costing import FAMILIES, fitting_switches
 from simulator.scenarios.inheritance import load_workload
 
-__all__ = ["Answers", "answers_of", "design_text", "known_jobs", "known_vendors", "read_answers"]
+__all__ = ["Answers", "answers_of", "design_text", "known_jobs", "known_vendors", "quoted", "read_answers"]
 
 MOST_NODES = 8192
 NODES_OF_A_DEADLINE = 1024
@@ -62,9 +63,20 @@ class Answers:
 
 
 @lru_cache(maxsize=1)
+def _workload_trees() -> dict[str, Table]:
+    return {name: load_workload(name, Path(), [])[0] for name in names("workloads")}
+
+
+@lru_cache(maxsize=1)
 def known_jobs() -> dict[str, str]:
-    """Return the shipped workloads: id to title."""
-    return {name: str(load_workload(name, Path(), [])[0].get("title", name)) for name in names("workloads")}
+    """Return the shipped workloads that a network can be chosen for, since their gradient is known: id to title."""
+    return {name: str(tree.get("title", name)) for name, tree in _workload_trees().items() if "gradient_bytes" in tree}
+
+
+def _untimed(jobs: Sequence[str], accelerator: str) -> list[str]:
+    """Return the jobs that nobody timed on an accelerator and whose computing time cannot be estimated either."""
+    tables = {job: _workload_trees()[job].get("compute", {}) for job in jobs}
+    return [job for job, compute in tables.items() if not {accelerator, "from_flops"} & set(compute)]
 
 
 @lru_cache(maxsize=1)
@@ -88,33 +100,46 @@ def read_answers(path: Path) -> Answers:
 
 def answers_of(tree: dict[str, Any], file: str) -> Answers:
     """Return checked answers; ScenarioError with every fault, by file and key."""
-    found: Answers = structure(tree, Answers, file=file)
-    faults = []
-    if found.budget_usd is None and found.deadline_s is None:
-        faults.append(Fault(file, "budget_usd", "must be given, or deadline_s, or both"))
-    if not found.jobs:
-        faults.append(Fault(file, "jobs", "must name at least one job"))
-    faults += [Fault(file, f"jobs[{i}]", rule) for i, rule in _unknown(found.jobs, list(known_jobs()), "a shipped workload")]
-    faults += [
-        Fault(file, f"vendors[{i}]", rule) for i, rule in _unknown(found.vendors, known_vendors(), "a vendor of a shipped node")
-    ]
-    if len(found.runs_per_year) not in (0, 1, len(found.jobs)):
-        rule = f"must be one number, or one for each of the {len(found.jobs)} jobs, got {len(found.runs_per_year)}"
-        faults.append(Fault(file, "runs_per_year", rule))
-    if found.buy_or_rent == "rent" and found.electricity_usd_per_kwh is not None:
-        faults.append(Fault(file, "electricity_usd_per_kwh", "belongs to what is bought: a rented hour has its power in it"))
-    if faults:
+    faults: list[Fault] = []
+    found: Answers | None = None
+    try:
+        found = structure(tree, Answers, file=file)
+    except ScenarioError as error:
+        faults += error.faults
+    faults += [Fault(file, key, rule) for key, rule in _contradictions(tree)]
+    if faults or found is None:
         raise ScenarioError(faults)
     return found
 
 
-def _unknown(given: Sequence[str], known: Sequence[str], what: str) -> list[tuple[int, str]]:
+def _contradictions(tree: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what answers say against each other or against what is shipped, also where one of them is no answer at all."""
     found = []
-    for i, name in enumerate(given):
-        if name not in known:
-            found.append((i, f"must be {what}, got {name!r}{did_you_mean(name, known)}"))
+    jobs, vendors, runs = (tree.get(key) for key in ("jobs", "vendors", "runs_per_year"))
+    if tree.get("budget_usd") is None and tree.get("deadline_s") is None:
+        found.append(("budget_usd", "must be given, or deadline_s, or both"))
+    if isinstance(jobs, list) and not jobs:
+        found.append(("jobs", "must name at least one job"))
+    found += [(f"jobs[{i}]", rule) for i, rule in _unknown(jobs, list(known_jobs()), "a shipped workload")]
+    found += [(f"vendors[{i}]", rule) for i, rule in _unknown(vendors, known_vendors(), "a vendor of a shipped node")]
+    if isinstance(jobs, list) and isinstance(runs, list) and len(runs) not in (0, 1, len(jobs)):
+        found.append(("runs_per_year", f"must be one number, or one for each of the {len(jobs)} jobs, got {len(runs)}"))
+    if tree.get("buy_or_rent") == "rent" and tree.get("electricity_usd_per_kwh") is not None:
+        found.append(("electricity_usd_per_kwh", "belongs to what is bought: a rented hour has its power in it"))
+    return found
+
+
+def _unknown(given: Any, known: Sequence[str], what: str) -> list[tuple[int, str]]:
+    found = []
+    for i, name in enumerate(given if isinstance(given, list) else []):
+        if not isinstance(name, str):
+            continue  # said already: no text
+        if name not in known and name in _workload_trees():
+            found.append((i, f"must have gradient_bytes, which a network carries, got {shown(name)}"))
+        elif name not in known:
+            found.append((i, f"must be {what}, got {shown(name)}{did_you_mean(name, known)}"))
         elif name in given[:i]:
-            found.append((i, f"must be unique, got {name!r} again"))
+            found.append((i, f"must be unique, got {shown(name)} again"))
     return found
 
 
@@ -147,11 +172,11 @@ def design_text(answers: Answers, *, file: str = "design.toml") -> str:
         way = "bought" if answers.buy_or_rent == "buy" else "rented"
         whose = ", ".join(answers.vendors) or "anybody"
         rule = f"no shipped node of {whose} can be {way}: {'; '.join(left_out) or 'nobody offers one'}"
-        raise ScenarioError([Fault(file, "vendors", rule)])
+        raise ScenarioError([Fault(file, "vendors" if answers.vendors else "jobs", rule)])
     return "\n".join(
         [
             "# What shall I buy? Written by learnersim start; every line is yours to change.",
-            f"#   learnersim design {file}",
+            f"#   learnersim design {quoted(file)}",
             "# What the keys mean: docs/scenario.md. How money is counted: docs/costs.md.",
             "schema = 1",
             f'title = "{_title(answers)}"',
@@ -164,6 +189,11 @@ def design_text(answers: Answers, *, file: str = "design.toml") -> str:
             "",
         ]
     )
+
+
+def quoted(path: str) -> str:
+    """Return a path as a shell takes it, in one line of a comment whatever is in its name."""
+    return shlex.quote(path) if path.isprintable() else "DESIGN.toml"
 
 
 def _title(answers: Answers) -> str:
@@ -213,6 +243,10 @@ def _offers(answers: Answers, prices: PriceList) -> tuple[list[_Offer], list[str
         vendor = load_profile("accelerators", node.accelerator)[0].vendor
         rent = answers.buy_or_rent == "rent"
         if name.startswith(cloud) != rent or (answers.vendors and vendor not in answers.vendors):
+            continue
+        untimed = _untimed(answers.jobs, node.accelerator)
+        if untimed:
+            left_out.append(f"{name}, since nobody timed {', '.join(untimed)} on {node.accelerator}")
             continue
         price = prices.to_rent(name) if rent else prices.to_buy(name, "node")
         if price is None:

@@ -140,14 +140,16 @@ def _priced(row: Mapping[str, Any], counts: FatTreeCounts) -> Iterator[Case]:
     if nodes is None or all(row[column] is None for column in PRICES):
         return
     ends, switches = row["end_ports"], float(counts.switches)
-    if (row["family"] or "").startswith(SHEET):
+    of_the_sheet = (row["family"] or "").startswith(SHEET)
+    if of_the_sheet:
         node, switch, besides, cabling = NODE_USD, SWITCH_USD, BESIDES_USD, CABLING_USD[int(counts.tiers)]
     else:
         paid = {column: row[column] or 0.0 for column in PRICES}
         node, cabling = paid["price_nodes_usd"] / nodes, paid["price_cabling_usd"] / ends
         switch = paid["price_switches_usd"] / (row["switches_total"] or switches or 1.0)
         besides = (paid["price_total_usd"] - sum(paid[column] for column in PRICES[:3])) / nodes
-    slip = row["price_nodes_usd"] is not None and np.isclose(row["price_nodes_usd"], SLIP_USD * nodes, rtol=1e-6)
+    paid_for_nodes = row["price_nodes_usd"]
+    slip = of_the_sheet and paid_for_nodes is not None and np.isclose(paid_for_nodes, SLIP_USD * nodes, rtol=1e-6)
     apart: tuple[float | None, str] = (None, "prices, slip of the sheet") if slip else (PRICE_TOLERANCE, "prices")
     figures = (node * nodes, switch * switches, cabling * ends)
     yield "price_nodes_usd", figures[0], *apart

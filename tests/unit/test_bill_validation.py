@@ -106,3 +106,13 @@ def test_tiers_may_be_left_out_and_planes_share_cables_only_where_they_divide(tm
     found = validate_bill_of_materials(table(tmp_path, *rows))
     assert all(case.within for case in found.predictions)
     assert len(found.predictions) == 2 + 3 + 3 + 3
+
+
+def test_a_node_of_300_000_dollars_is_a_slip_of_the_sheet_alone(tmp_path: Path) -> None:
+    # 128 nodes at exactly what the sheet's slip takes; in another table that is a price like any other, held to 1 %
+    paid = {"price_nodes_usd": str(128 * 300_000)}
+    groups = {case.group for case in validate_bill_of_materials(table(tmp_path, {**ROW, **paid})).predictions}
+    assert groups == {"counts", "prices"}
+    sheet = {**ROW, **paid, "family": "H100 cluster cost sheet"}
+    groups = {case.group for case in validate_bill_of_materials(table(tmp_path, sheet)).predictions}
+    assert groups == {"counts", "prices, slip of the sheet"}

@@ -13,11 +13,11 @@ FLAGS = ("--node", "hgx-h100-2025", "--nodes", "64", "--network", "ib-ndr", "--s
 TWO = ("--node", "dgx-h100", "--nodes", "2")
 OWN_KEYS = {
     "rows", "total_usd", "total_usd_range", "nodes", "tiers", "end_ports", "power_w", "unverified_usd", "unverified_share",
-    "unpriced", "price_dates", "price_book_newest", "over_life", "break_even",
+    "unpriced", "price_dates", "price_book_newest", "over_life", "break_even", "simulated_switches",
 }  # fmt: skip
 ROW_KEYS = {
     "item", "count", "unit_usd", "usd", "source", "verified", "part", "id", "scope", "kind", "low_usd", "high_usd", "date",
-    "old", "paid_by", "why_not", "power_w",
+    "currency", "old", "paid_by", "why_not", "power_w",
 }  # fmt: skip
 FABRIC = '[network]\ntopology = "fat_tree"\nswitch = "qm8700"\nhost_link = "ib-hdr"\n'
 
@@ -219,3 +219,112 @@ def test_a_scenario_that_cannot_be_counted_says_why(tmp_path: Path) -> None:
         found = command("bom", path)
         assert (found.status, found.out) == (1, ""), text
         assert found.err.startswith(f"{path}: {says}"), found.err
+
+
+def test_flags_that_would_change_nothing_are_refused() -> None:
+    for more, says in (
+        (("--rails", "8"), "--rails: belongs to --end-ports and --radix; of nodes, --topology rails has a rail for each NIC"),
+        (("--topology", "star", "--tiers", "2"), "--tiers: a star does not depend on it"),
+        (("--down", "16,4", "--up", "1,8"), "--down, --up: a fat_tree does not depend on it"),
+        (("--topology", "ring", "--oversubscription", "2"), "--oversubscription, --switch: a ring does not depend on it"),
+    ):
+        found = command("bom", *FLAGS, *more)
+        assert (found.status, found.out, found.err) == (1, "", says + "\n")
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        ((*FLAGS, "--oversubscription", "0"), "--oversubscription must be finite and > 0, got 0"),
+        (("--end-ports", "100", "--radix", "33", "--rails", "0"), "--rails must be a whole number >= 1, got 0"),
+        (("--end-ports", "9" * 20, "--radix", "64"), "--end-ports must be a whole number >= 0 and <= 2**64, got 1e+20"),
+        (
+            ("--end-ports", "9" * 400, "--radix", "64"),
+            "--end-ports must be a whole number >= 0, got a whole number beyond 1e308",
+        ),
+        ((*FLAGS, "--tiers", "9" * 20), "--tiers must be a whole number >= 1 and <= 2**64, got 1e+20"),
+        (
+            ("--end-ports", "64", "--radix", "64", "--planes-per-cable", "2"),
+            "--rails must be a multiple of planes_per_cable, 2, got 1",
+        ),
+    ],
+)  # fmt: skip
+def test_nought_and_numbers_beyond_64_bits_are_refused(flags: tuple[str, ...], says: str) -> None:
+    found = command("bom", *flags)
+    assert (found.status, found.out, found.err) == (1, "", says + "\n")
+
+
+def test_a_cable_may_carry_two_planes() -> None:
+    # 1,024 ports of 800 Gbit/s, each split into two planes of 400: cables of one plane, switches of both
+    rows = command("bom", "--end-ports", "2048", "--radix", "64", "--rails", "2", "--planes-per-cable", "2", "--json").answer[
+        "rows"
+    ]
+    count = {row["part"]: row["count"] for row in rows}
+    assert (count["leaf switch"], count["spine switch"]) == (2 * 32, 2 * 16)
+    assert (count["cable node-leaf"], count["cable leaf-spine"]) == (1024, 1024)
+
+
+@pytest.mark.parametrize("topology", ["fat_tree", "rails"])
+def test_a_simulated_tree_with_more_switches_than_the_bill_is_told(topology: str) -> None:
+    """The count of switches is that of the nodes of the graph that `network` routes on."""
+    from simulator.network.cluster_topologies import fat_tree
+    from simulator.network.links import Link
+
+    nodes, rails = (260, 1) if topology == "fat_tree" else (2080, 8)
+    flags = (*FLAGS[:2], "--nodes", str(nodes), *FLAGS[4:], "--topology", topology)
+    answer = command("bom", *flags, "--json").answer
+    graph = fat_tree(8 * nodes // rails, radix=64, host_link=Link(bandwidth_bytes_per_s=1e9))
+    simulated = answer["simulated_switches"]
+    assert sum(simulated.values()) == rails * (len(graph.nodes) - graph.hosts)
+    bought = {row["part"]: row["count"] for row in answer["rows"]}
+    assert (bought["leaf switch"], bought["spine switch"], bought["core switch"]) == (65 * rails, 65 * rails, 33 * rails)
+    assert simulated == {"leaf": 65 * rails, "spine": 96 * rails, "core": 64 * rails}
+    assert f"a tree with {62 * rails} more switches: {65 * rails} leaf, " in command("bom", *flags).out
+
+
+def test_a_simulated_tree_like_the_bill_is_not_spoken_of() -> None:
+    assert command("bom", *FLAGS, "--json").answer["simulated_switches"] == {"leaf": 16, "spine": 8, "core": 0}
+    assert "simulated" not in command("bom", *FLAGS).out
+    assert "62 more switches: 65 leaf, 96 spine, 64 core" in command("bom", "--end-ports", "2080", "--radix", "64").out
+    assert command("bom", *FLAGS[:2], "--nodes", "1", "--json").answer["simulated_switches"] is None
+
+
+def test_a_scenario_tells_of_the_simulated_tree_too(tmp_path: Path) -> None:
+    scenario = changed(SCENARIO.split("[reduce]")[0] + FABRIC, ("nodes = 2\n", "nodes = 125\n"))
+    found = command("bom", written(tmp_path, scenario), "--json").answer
+    # 1,000 end ports, 20 down: 50 leaves; pods of 17 leaves at 20 ports of a spine down would be uneven
+    bought = {row["part"].removesuffix(" switch"): row["count"] for row in found["rows"] if row["part"].endswith("switch")}
+    assert bought == {"leaf": 50, "spine": 50, "core": 25}
+    assert sum(found["simulated_switches"].values()) > sum(bought.values())
+
+
+def test_what_ownership_lacks_is_said(tmp_path: Path) -> None:
+    found = command("bom", on_a_network(tmp_path, '[cost]\nkind = "ownership"\n'))
+    reason = "electricity_usd_per_kwh is not given: ownership pays for power"
+    assert f"over its life  not known: {reason}" in found.out
+    assert f"warning: there is no total over its life: {reason}\n" in found.err
+
+
+def test_the_source_of_the_rent_is_listed() -> None:
+    found = command("bom", *FLAGS)
+    assert "on demand, 2026-03-16 [3]" in found.out
+    assert "  [3] github.com/alpha-one-index/ai-infra-index" in found.out
+
+
+def test_a_price_in_another_currency_says_so(tmp_path: Path) -> None:
+    book = "item,scope,kind,currency,price,low,high,date,source,verified,notes\ndgx-h100,node,list,EUR,200000,,,2025,s,yes,\n"
+    written(tmp_path, book, "book.csv")
+    cost = '[cost]\nkind = "purchase"\nprices = "./book.csv"\nusd_per = { EUR = 1.1 }\n'
+    scenario = 'schema = 1\n[[workload]]\nuse = "resnet50-mlperf"\n[cluster]\nnode = "dgx-h100"\nnodes = 1\n' + cost
+    path = written(tmp_path, scenario)
+    assert "220,000   2025, in EUR" in command("bom", path).out
+    [row] = command("bom", path, "--json").answer["rows"]
+    assert (row["usd"], row["currency"]) == (pytest.approx(220_000), "EUR")
+
+
+def test_an_hour_of_several_accelerators_says_of_how_many() -> None:
+    # nobody rents out an hgx-h100-2025 as such: eight times the hour of its accelerator, as the price book has it
+    book = [row for row in command("profiles", "prices", "--json").answer["rows"] if row["item"] == "h100-sxm"]
+    answer = command("bom", *FLAGS, "--json").answer["break_even"]
+    assert answer["rent_usd_per_node_hour"] / 8 in [pytest.approx(row["price"]) for row in book if row["kind"] == "on_demand"]
+    assert "against 27.52 USD (8 x h100-sxm), on demand" in command("bom", *FLAGS).out

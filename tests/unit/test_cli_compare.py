@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -251,3 +252,52 @@ def test_what_all_options_say_is_said_once_and_the_rest_with_the_name_of_the_opt
         "a100: the scenario carries no uncertainty (no fit, no low and high): there is no interval around the answer",
         "workload[0].gradient_bytes had no effect on this answer: other values leave it the same",
     ]
+
+
+FABRIC = '[network]\ntopology = "fat_tree"\nswitch = "qm8700"\nhost_link = "ib-hdr"\n'
+PAID = '[[option]]\nname = "free"\n[[option]]\nname = "paid"\ncost = { kind = "purchase" }\n'
+
+
+def table_of(text: str, first: str) -> list[list[str]]:
+    """Return the cells of the table whose header begins with a word, and that are two spaces apart."""
+    lines = text.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith(first))
+    rows = [lines[start], *lines[start + 2 :]]
+    end = next((i for i, line in enumerate(rows) if not line.strip()), len(rows))
+    return [re.split(r"\s{2,}", line.strip()) for line in rows[:end]]
+
+
+def test_columns_of_money_have_headers_where_some_options_count_none(tmp_path: Path) -> None:
+    path = written(tmp_path, SCENARIO.split("[reduce]")[0] + FABRIC + PAID)
+    found = command("compare", path)
+    assert found.status == 0, found.err
+    header, free, paid = table_of(found.out, "option")
+    assert len(header) == len(free) == len(paid)
+    assert (free[-2:], paid[-1] == "-") == (["-", "-"], False)
+    assert "cheapest  not known: there is no cost of free" in found.out
+    rows = command("compare", path, "--json").answer["rows"]
+    [share] = [row["cost_unverified_share"] for row in rows if row["option"] == "paid"]
+    assert f"nobody checked {100 * share:.0f} % of the price of paid" in found.out
+
+
+def test_options_that_are_called_like_a_column_have_a_column_of_their_own(tmp_path: Path) -> None:
+    named = TWO.replace("server", "learners").replace("all-reduce", "option")
+    found = command("compare", written(tmp_path, SCENARIO + "\n[compare]\nlearners = [2, 4]\n" + named))
+    assert found.status == 0, found.err
+    header, two, four = table_of(found.out.split("By number of learners")[1], "learners")
+    assert header == ["learners", "learners", "option"]
+    assert (two[0], four[0]) == ("2", "4")
+
+
+def test_a_name_of_blanks_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, SCENARIO + TWO.replace('"server"', '"  "'))
+    found = command("compare", path)
+    assert (found.status, found.err) == (1, f"{path}: option[0].name: must be a text, got '  '\n")
+
+
+def test_names_do_not_steer_the_terminal(tmp_path: Path) -> None:
+    hostile = TWO.replace("server", "\\u001b[31mserver\\u202e").replace("all-reduce", "all\\u0007")
+    found = command("compare", written(tmp_path, changed(SCENARIO, ('"small"', '"\\u001b]0;small\\u0007"')) + hostile))
+    assert found.status == 0, found.err
+    assert "\N{REPLACEMENT CHARACTER}[31mserver" in found.out
+    assert not set("\x1b\x07\u202e") & set(found.out + found.err)

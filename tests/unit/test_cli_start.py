@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,11 @@ import pytest
 
 from simulator.costs.price_book import load_price_book
 from simulator.costs.price_choice import PriceList
-from simulator.profiles import load_profile
+from simulator.profiles import load_profile, names
 from simulator.scenarios import load_scenario
 from simulator.scenarios.costing import fitting_switches
 from simulator.scenarios.start_file import Answers, design_text, known_vendors
-from tests.support import HARDWARE, Outcome, command, written
+from tests.support import HARDWARE, SCENARIOS, Outcome, command, written
 
 BUY = """\
 budget_usd = "5e6 USD"
@@ -192,10 +193,10 @@ def test_the_dialogue_asks_again_until_an_answer_is_possible(tmp_path: Path, mon
 
 
 def test_the_dialogue_does_not_ask_a_tenant_for_the_tariff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = dialogue(monkeypatch, tmp_path, "", "", "3 day", "bert-mlperf, resnet50-mlperf", "", "rent", "")
+    found = dialogue(monkeypatch, tmp_path, "", "", "", "3 day", "bert-mlperf, resnet50-mlperf", "", "rent", "")
     assert found.status == 0, found.err
     assert "kWh" not in found.err
-    assert "must be given, or a budget" in found.err
+    assert "a budget or a deadline must be given, or both" in found.err
 
 
 def test_answers_that_end_early_write_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,3 +216,83 @@ def test_a_deadline_is_written_as_it_was_meant(tmp_path: Path, deadline_s: float
     sections = load_scenario(str(written(tmp_path, text))).sections
     assert sections.design is not None
     assert sections.design.deadline_s == deadline_s
+
+
+def test_who_gave_neither_budget_nor_deadline_is_asked_for_both_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = dialogue(monkeypatch, tmp_path, "", "", "2e6", "", "bert-mlperf", "", "BUY", "", "")
+    assert found.status == 0, found.err
+    written_ = tomllib.loads((tmp_path / "design.toml").read_text(encoding="utf-8"))
+    assert written_["design"]["budget_usd"] == 2_000_000
+    assert written_["cost"]["kind"] == "purchase"
+
+
+def test_the_names_of_the_jobs_stand_apart_from_their_titles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = dialogue(monkeypatch, tmp_path, "1e6", "").err
+    assert "retinanet-mlperf  RetinaNet" in asked  # the longest name
+
+
+def test_every_fault_of_the_answers_is_named_at_once(tmp_path: Path) -> None:
+    answers = """\
+deadline_s = "3 parsec"
+jobs = ["bert", "bert-mlperf", "bert-mlperf"]
+buy_or_rent = "rent"
+electricity_usd_per_kwh = -1
+runs_per_year = [1, 2]
+vendors = ["nvidia", 3]
+colour = "red"
+"""
+    keys = [line.removeprefix(f"{tmp_path}/answers.toml: ").split(":")[0] for line in started(tmp_path, answers).lines]
+    assert sorted(keys) == sorted(
+        [
+            "deadline_s",
+            "jobs[0]",
+            "jobs[2]",
+            *2 * ["electricity_usd_per_kwh"],
+            "runs_per_year",
+            "vendors[0]",
+            "vendors[1]",
+            "colour",
+        ]
+    )
+    assert "vendors[0]: must be a vendor of a shipped node, got 'nvidia'" in started(tmp_path, answers).err
+    missing = started(tmp_path, "").err
+    assert missing.count("\n") == 3  # jobs, buy_or_rent, and a budget or a deadline
+    assert "budget_usd: must be given, or deadline_s, or both" in missing
+
+
+@pytest.mark.parametrize("name", ["my design's.toml", "a b.toml", 'x"\nbudget_usd = 1\n.toml'])
+def test_the_name_of_the_file_stays_in_its_comment(tmp_path: Path, name: str) -> None:
+    found = command("start", tmp_path / name, "--answers", written(tmp_path, BUY, "answers.toml"))
+    assert found.status == 0, found.err
+    text = (tmp_path / name).read_text(encoding="utf-8")
+    assert tomllib.loads(text)["design"]["budget_usd"] == 5_000_000
+    comment = next(line for line in text.splitlines() if line.startswith("#   learnersim design "))
+    if "\n" not in name:
+        assert shlex.split(comment)[1:] == ["learnersim", "design", name]
+
+
+@pytest.mark.parametrize("job", [name for name in names("workloads") if name != "pollux-deepspeech2"])
+@pytest.mark.parametrize("way", ["buy", "rent"])
+def test_every_job_can_run_on_every_node_of_the_file(tmp_path: Path, job: str, way: str) -> None:
+    """The tables of a shipped workload say on which accelerators it was timed, or that it can be estimated anywhere."""
+    found = started(tmp_path, f'budget_usd = 3e6\njobs = ["{job}"]\nbuy_or_rent = "{way}"\n')
+    compute = tomllib.loads((SCENARIOS / "workloads" / f"{job}.toml").read_text(encoding="utf-8"))["compute"]
+    if found.status:
+        assert (way, set(compute)) == ("buy", {"t4"})  # nobody sells a node with them
+        assert found.err.startswith("design.toml: jobs: no shipped node of anybody can be bought: ")
+        assert f"dgx-h100, since nobody timed {job} on h100-sxm" in found.err
+        return
+    for name in tomllib.loads((tmp_path / "design.toml").read_text(encoding="utf-8"))["design"]["choose"]["node"]:
+        assert {load_profile("nodes", name)[0].accelerator, "from_flops"} & set(compute), name
+
+
+def test_a_job_whose_gradient_nobody_knows_is_refused(tmp_path: Path) -> None:
+    found = started(tmp_path, BUY.replace("bert-mlperf", "pollux-deepspeech2"))
+    says = "jobs[1]: must have gradient_bytes, which a network carries, got 'pollux-deepspeech2'"
+    assert found.err == f"{tmp_path}/answers.toml: {says}\n"
+
+
+def test_vendors_of_whom_nothing_can_be_had_are_asked_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = dialogue(monkeypatch, tmp_path, "1e6", "", "bert-mlperf", "", "rent", "AMD", "NVIDIA")
+    assert found.status == 0, found.err
+    assert "no shipped node of AMD can be rented: nobody offers one" in found.err

@@ -48,3 +48,7 @@ def test_an_error_of_a_file_has_a_line_for_each_fault() -> None:
     assert str(error) == "f: a: x\nf: b: y"
     with pytest.raises(ScenarioError, match="f: a: x"):
         raise error
+
+
+def test_a_value_is_escaped_once() -> None:
+    assert shown("a\nb\\\x00\u202e") == r"'a\nb\\\x00\u202e'"

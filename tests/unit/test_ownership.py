@@ -125,3 +125,15 @@ def test_where_an_hour_of_power_costs_more_than_a_rented_one_buying_never_pays()
 def test_terms_are_checked(given: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         CostTerms(**given)
+
+
+def test_committed_hours_count_in_full_where_renting_is_held_against_buying() -> None:
+    # Four years at one half and 6 USD an hour, paid whether used or not: 35,064 h * 6 = 210,384 USD, above a price of 200,000.
+    terms = CostTerms(utilisation=0.5, committed=True)
+    found = break_even(Amount.certain(200_000), Amount.certain(6.0), 1, 0.0, terms)
+    assert not found.rent_is_cheaper
+    assert found.hours == pytest.approx(200_000 / (6.0 / 0.5))
+    assert found.usd_per_node_hour == pytest.approx(200_000 / 35_064)
+    hire = rented(Amount.certain(found.usd_per_node_hour), 1, terms.utilisation * terms.life_s, terms)
+    assert hire.usd == pytest.approx(200_000)  # by the other function
+    assert break_even(Amount.certain(200_000), Amount.certain(6.0), 1, 0.0, CostTerms(utilisation=0.5)).rent_is_cheaper

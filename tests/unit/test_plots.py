@@ -147,3 +147,29 @@ def test_a_broken_table_is_an_error_of_the_file(saved: Path, tmp_path: Path, tex
     found = command("plot", tmp_path)
     assert (found.status, found.out) == (1, "")
     assert found.err.startswith(str(tmp_path / "batch.csv"))
+
+
+def test_names_stand_in_a_figure_as_they_are_written() -> None:
+    """What matplotlib draws is asked of its own objects: the formula parser off, the entry in the legend, no warning."""
+    import matplotlib.pyplot as plt
+    from matplotlib.text import Text
+
+    from simulator.figures import plain_text
+
+    for name in ("from $5_a$ to $6^b$", "_hidden", "an odd $ sign", "\u6f22\u5b57"):
+        figure, ax = plt.subplots()
+        ax.plot([1, 2], [1, 2], label=plain_text(name))
+        [entry] = ax.legend().get_texts()
+        drawn, is_formula = Text()._preprocess_math(entry.get_text())  # as the renderer sees it
+        assert (drawn.strip(), is_formula) == (name, False)
+        plt.close(figure)
+
+
+def test_a_name_in_a_script_that_the_font_lacks_is_drawn_without_a_warning(tmp_path: Path) -> None:
+    import matplotlib.pyplot as plt
+
+    from simulator.figures import save_figure
+
+    figure, ax = plt.subplots()
+    ax.set_title("\u6f22\u5b57")
+    assert save_figure(figure, tmp_path / "a.png").is_file()  # warnings are errors here

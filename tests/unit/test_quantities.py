@@ -119,3 +119,12 @@ def test_interpolation_is_linear_and_goes_on_outside() -> None:
     x, y = np.array([1.0, 2.0, 4.0]), np.array([10.0, 20.0, 0.0])
     assert interpolate_linearly([0, 1, 1.5, 2, 3, 4, 5], x, y).tolist() == [0.0, 10.0, 15.0, 20.0, 10.0, 0.0, -10.0]
     assert isinstance(interpolate_linearly(1.5, x, y), np.float64)
+
+
+def test_whole_numbers_beyond_64_bits_are_numbers() -> None:
+    assert whole("x", 2**64 - 1) == 2.0**64
+    with pytest.raises(ValueError, match=r"^x must be a whole number >= 1 and <= 2\*\*64, got 1e\+20$"):
+        whole("x", 10**20)
+    assert positive("x", [1, 10**20])[1] == 1e20
+    with pytest.raises(ValueError, match=r"^x must be finite and > 0, got a whole number beyond 1e308$"):
+        positive("x", 10**400)

@@ -67,7 +67,7 @@ class Reader(HTMLParser):
         self.words.append(data)
         if "li" in self.open and self._item:
             self.items[self._item] = self.items.get(self._item, "") + data
-        if self.open and self.open[-1] in ("td", "th", "a") and {"td", "th"} & set(self.open):
+        if self.open and self.open[-1] in ("td", "th", "a", "b") and {"td", "th"} & set(self.open):
             self.rows[-1][-1] += data
 
     @property
@@ -264,3 +264,88 @@ def test_a_failed_answer_writes_no_report(tmp_path: Path) -> None:
 
 def test_the_published_errors_of_bills_are_those_that_validate_computes() -> None:
     assert_shipped("bill-of-materials", validate_bill_of_materials(FAT_TREE_BOM))
+
+
+def test_the_report_of_a_comparison_says_how_much_of_each_price_nobody_checked(tmp_path: Path) -> None:
+    options = '\n[[option]]\nname = "free"\n[[option]]\nname = "paid"\ncost = { kind = "purchase" }\n'
+    network = '[network]\ntopology = "fat_tree"\nswitch = "qm8700"\nhost_link = "ib-hdr"\ncollective = "ring"\n'
+    text = changed(SCENARIO, ('kind = "constant"\ndelta_s = "4 ms"\n', f'kind = "fabric"\n{network}'))
+    scenario = written(tmp_path, text + options)
+    _, page = report(tmp_path, "compare", scenario)
+    [row] = [one for one in command("compare", scenario, "--json").answer["rows"] if one["option"] == "paid"]
+    assert ["paid", f"{row['cluster_usd']:,.0f}", f"{100 * row['cost_unverified_share']:.0f} %"] in [
+        [cells[0], cells[1], cells[3]] for cells in page.rows if len(cells) == 4
+    ]
+    assert "not known: there is no cost of free" in page.text
+
+
+def test_the_flips_of_a_variable_are_told_apart(tmp_path: Path) -> None:
+    # a server takes 0.3 ms * P, which is above 3.4 ms from the twelfth learner on
+    options = (
+        '\n[compare]\ncrossovers = ["learners"]\n'
+        '[[option]]\nname = "server"\nreduce = { kind = "linear", delta_s = "0.3 ms" }\n'
+        '[[option]]\nname = "steady"\n[[option]]\nname = "quick"\nreduce = { delta_s = "3.4 ms" }\n'
+    )
+    _, page = report(tmp_path, "compare", written(tmp_path, SCENARIO + options))
+    assert "server first, then quick from 12 on" in page.text
+
+
+def test_the_report_of_a_run_adds_power_and_facility_to_the_purchase(tmp_path: Path) -> None:
+    money = (
+        '\n[cost]\nkind = "ownership"\nelectricity_usd_per_kwh = 0.1\npue = 1.2\nfacility_usd_per_node = 1000\n'
+        'life_s = "5 year"\nutilisation = 0.5\nidle_power = 0.5\n'
+    )
+    network = '[network]\ntopology = "fat_tree"\nswitch = "qm8700"\nhost_link = "ib-hdr"\ncollective = "ring"\n'
+    text = changed(SCENARIO, ('kind = "constant"\ndelta_s = "4 ms"\n', f'kind = "fabric"\n{network}'))
+    scenario = written(tmp_path, text + money)
+    _, page = report(tmp_path, "run", scenario)
+    bill = command("bom", scenario, "--json").answer
+    # kWh of five years, 75 % of the full draw on average
+    power = bill["power_w"] / 1000 * 1.2 * 5 * 8766 * 0.75 * 0.1
+    facts = {row[0]: row[1] for row in page.rows if len(row) == 2}
+    assert facts["power over the life"].startswith(f"{power:,.0f} USD")
+    assert facts["facility over the life"] == "2,000 USD"
+    assert facts["in all, over the life"] == f"{bill['total_usd'] + power + 2000:,.0f} USD"
+
+
+def test_the_report_of_rented_nodes_counts_no_parts_and_says_of_what_the_hour_is(tmp_path: Path) -> None:
+    node = changed(SCENARIO, ("dgx-a100-640", "hgx-h100-2025"), ("a100-sxm-80", "h100-sxm"))
+    _, page = report(tmp_path, "run", written(tmp_path, node + '\n[cost]\nkind = "cloud"\n'))
+    assert "8 x h100-sxm" in [row[0] for row in page.rows if row]
+    assert "switches and cables of published clusters" not in page.text
+
+
+BOOK = "item,scope,kind,currency,price,low,high,date,source,verified\n"
+
+
+@pytest.mark.parametrize(
+    ("node", "purchase"),
+    [
+        ("dgx-a100-640,node,list,USD,100000,,,2025,a shop,yes\n", ["purchase", "", "", "280,000", "", "", "", "", ""]),
+        ("", ["purchase", "", "", "-", "", "no total: a part has no price", "", "", ""]),
+    ],
+)  # fmt: skip
+def test_a_bill_says_what_of_it_nobody_checked_and_has_no_total_without_every_price(
+    tmp_path: Path, node: str, purchase: list[str]
+) -> None:
+    # 16 end ports on one switch of 40 ports: 2 nodes at 100,000, a switch at 40,000, cabling of 16 at 2,500
+    rest = "qm8700,switch,list,USD,40000,,,2025,a shop,yes\nib-hdr-cabling-1-tier,cable,list,USD,2500,,,2025,memory,no\n"
+    written(tmp_path, BOOK + node + rest, "book.csv")
+    network = '[network]\ntopology = "fat_tree"\nswitch = "qm8700"\nhost_link = "ib-hdr"\ncollective = "ring"\n'
+    text = changed(SCENARIO, ('kind = "constant"\ndelta_s = "4 ms"\n', f'kind = "fabric"\n{network}'))
+    scenario = written(tmp_path, text + '\n[cost]\nkind = "purchase"\nprices = "./book.csv"\n')
+    html, page = report(tmp_path, "run", scenario)
+    assert purchase in page.rows
+    [doubt] = [row for row in page.rows if row and row[0] == "of it at prices that nobody checked"]
+    assert (doubt[3], doubt[7]) == ("40,000", "NO")
+    assert '<b class="doubt">NO</b>' in html
+
+
+def test_a_word_wider_than_a_column_may_be_broken_and_nothing_of_it_is_lost() -> None:
+    long = "x" * 100 + "<b>" + "\N{GREEK SMALL LETTER PI}" * 60
+    text = page_html(
+        Page(title="t", subtitle="", sections=[Section("a", [Table(caption="", rows=[{long: long}]), Facts([("f", long)])])])
+    )
+    whole = text.replace("<wbr>", "")
+    assert whole.count("x" * 100 + "&lt;b&gt;" + "\N{GREEK SMALL LETTER PI}" * 60) == 3
+    assert max(len(piece) for piece in re.split(r"<[^>]*>", text.split("<main>")[1])) < 60
