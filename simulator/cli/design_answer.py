@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["design_keys", "design_tables", "print_design", "what_to_buy"]
 
 WORDS = {"rails": "on rails", "star": "on one switch", "fat_tree": "in a fat tree", "leaf_spine": "in a leaf-spine"}
+PLAUSIBLE = 2.5
+"""Published all-reduces took up to 2.6 times as long as the rate of the links allows (docs/validation.md)."""
 LEAST_SHARE = 0.01
 """Contributions below this share are not printed."""
 
@@ -102,6 +104,8 @@ def design_keys(answer: DesignAnswer) -> dict[str, Any]:
         "cost_usd_interval90": answer.cost_interval90,
         "probability_within_budget": answer.probability_within_budget,
         "unverified_usd": unverified_usd(answer),
+        "unchecked_keys": answer.unchecked_keys,
+        "default_keys": answer.default_keys,
         "bill": [bill_row(line) for line in chosen.bill.lines],
         "certificate": [_step_keys(step) for step in answer.certificate],
         "runner_up": runner_up,
@@ -115,6 +119,7 @@ def design_keys(answer: DesignAnswer) -> dict[str, Any]:
         "importance": [{"group": one.group, "share": one.share} for one in answer.importance],
         "decides": [{"group": one.group, "share": one.share} for one in answer.decides],
         "measure_next": measure_next(answer),
+        "certain_links": answer.certain_links,
         "flips": [{"variable": one.variable, "factor": one.factor, "at": one.at, "unit": one.unit} for one in answer.flips],
         "cheaper": None if found.cheaper is None else _option_keys(found.cheaper),
         "frontier": [
@@ -160,7 +165,13 @@ def unverified_usd(answer: DesignAnswer) -> float:
 
 
 def measure_next(answer: DesignAnswer) -> str | None:
-    """Return the quantity that the choice hangs on most; of the time, where nothing tells the two best designs apart."""
+    """Return the quantity that the choice hangs on most; of the time, where nothing tells the two best designs apart.
+
+    Where a longer Delta on the design's links would flip the choice, and nothing says how sure Delta is, that comes first.
+    """
+    flipping = any(one.variable.startswith("Delta on ") and one.factor <= PLAUSIBLE for one in answer.flips)
+    if flipping and answer.chosen.design.option.links in answer.certain_links:
+        return f"all-reduce on {answer.chosen.design.option.links}: its Delta is taken as certain here"
     for listed in (answer.decides, answer.importance):
         if listed and listed[0].share > LEAST_SHARE:
             return listed[0].group
@@ -239,12 +250,13 @@ def what_to_buy(answer: DesignAnswer) -> tuple[str, list[tuple[str, str]]]:
     sentence = f"{'Rent' if rent else 'Buy'} {design.nodes} x {option.kind.name}{joined}."
     low, high = answer.cost_interval90
     life = f"over {request.terms.life_s / YEAR_S:.3g} years" if request.terms.kind != "purchase" else "to buy"
-    unchecked = unverified_usd(answer)
     price = f"{usd:,.0f} USD {life}"
     if high > low * (1 + 1e-9):
         price += f", 90 % between {low:,.0f} and {high:,.0f}"
-    price += f"; {percent(unchecked / usd)} of it ({unchecked:,.0f} USD) rests on prices that nobody checked"
-    facts = [("price", price)]
+        if answer.probability_within_budget is not None:
+            price += f"; within the {request.budget_usd:,.0f} USD of the budget with probability "
+            price += f"{answer.probability_within_budget:.2f}"
+    facts = [("price", price), ("unverified", _unverified_words(answer, usd))]
     for one in chosen.trained:
         found = one.answer
         text = seconds(found.converge_time_s)
@@ -258,13 +270,11 @@ def what_to_buy(answer: DesignAnswer) -> tuple[str, list[tuple[str, str]]]:
         facts.append((one.workload, text))
     facts.append(("runner-up", _runner_up_words(answer)))
     if len(sure.probability_best) > 1:
-        facts.append(
-            (
-                "how sure",
-                f"best of {len(sure.probability_best)} kinds with probability {sure.probability_best[0]:.2f}; expected regret "
-                f"{_amount(answer, sure.expected_regret)} ({percent(sure.relative_regret)})",
-            )
-        )
+        words = f"best of {len(sure.probability_best)} kinds with probability {sure.probability_best[0]:.2f}; expected regret "
+        words += f"{_amount(answer, sure.expected_regret)} ({percent(sure.relative_regret)})"
+        if answer.certain_links:
+            words += f"; Delta taken as certain: {', '.join(answer.certain_links)}"
+        facts.append(("how sure", words))
     facts.append(("would flip it", _flip_words(answer)))
     facts.append(("measure next", measure_next(answer) or "nothing here is uncertain: give ranges, or a fit"))
     if answer.found.cheaper is not None:
@@ -279,6 +289,23 @@ def what_to_buy(answer: DesignAnswer) -> tuple[str, list[tuple[str, str]]]:
         facts.append((f"why not {answer.why_not.name}", _why_not_words(answer)))
     facts.append(("compared", _compared_words(answer)))
     return sentence, facts
+
+
+def _unverified_words(answer: DesignAnswer, usd: float) -> str:
+    """Say which of the dollars nobody checked, in one line."""
+    unchecked = unverified_usd(answer)
+    parts = [f"{unchecked:,.0f} USD ({percent(unchecked / usd)}) rest on prices that nobody checked"]
+    kind = answer.request.terms.kind
+    if kind == "purchase":
+        parts.append("power, facility and operation are not in it")
+    if answer.unchecked_keys:
+        parts.append(f"nobody checked {', '.join(answer.unchecked_keys)}")
+    defaults = [key for key in answer.default_keys if key != "facility_usd_per_node"]
+    if defaults:
+        parts.append(f"by default {', '.join(f'{key} = {getattr(answer.request.terms, key):g}' for key in defaults)}")
+    if "facility_usd_per_node" in answer.default_keys:
+        parts.append("the facility is not in it")
+    return "; ".join(parts)
 
 
 def _amount(answer: DesignAnswer, value: float) -> str:

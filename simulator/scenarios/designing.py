@@ -15,7 +15,8 @@ from simulator.scenarios.catalogue import catalogue_of, request_of
 from simulator.scenarios.effects import warn_about_unverified
 from simulator.scenarios.resolve import Scenario
 from simulator.scenarios.settled import Settled, settled, time_draws_of
-from simulator.scenarios.uncertain_cost import cost_draws, cost_groups
+from simulator.scenarios.uncertain_cost import cost_draws, cost_groups, running_cost_doubts
+from simulator.scenarios.uncertain_network import certain_link, warn_about_certain_network
 from simulator.studies.chances import Chances, Importance, Normals, chances, importance, interval90_of
 from simulator.studies.discrete.catalogue import Catalogue, Request
 from simulator.studies.discrete.margins import Flip, Step, certificate, flips, why_not
@@ -83,7 +84,11 @@ class DesignAnswer:
     importance : tuple of Importance
         What the spread of its time comes from (of its dollars, where those are least).
     decides : tuple of Importance
-        What the difference from the runner-up hangs on; empty without one.
+        What the difference from the runner-up hangs on; empty without one, and where what is uncertain does not move it.
+    certain_links : tuple of str
+        Links of the chosen one and of the runner-up whose Delta is taken as certain: nothing gives a range for their rates.
+    unchecked_keys, default_keys : tuple of str
+        Of what the dollars of power and facility are counted from: what nobody checked, and what the file does not give.
     certificate : tuple of Step
         One step beside it in each direction.
     flips : tuple of Flip
@@ -109,6 +114,9 @@ class DesignAnswer:
     probability_within_budget: float | None
     importance: tuple[Importance, ...]
     decides: tuple[Importance, ...]
+    certain_links: tuple[str, ...]
+    unchecked_keys: tuple[str, ...]
+    default_keys: tuple[str, ...]
     certificate: tuple[Step, ...]
     flips: tuple[Flip, ...]
     why_not: WhyNot | None
@@ -119,6 +127,8 @@ class DesignAnswer:
         return tuple(one for one in self.settled if abs(one.difference) > LOOSE)
 
 
+LEAST_SPREAD = 1e-3
+"""Standard deviation of log(design/runner-up) below which nothing uncertain tells the two apart."""
 MOST_RIVALS = 8
 """Best designs of other nodes and networks that are settled and compared on the same draws."""
 
@@ -180,7 +190,13 @@ def design_answer(
     def groups(one: Settled) -> dict[str, tuple[str, ...]]:
         return cost_groups(scenario, request, one) if money else _groups(one)
 
+    def apart(z: Normals) -> FloatArray:
+        assert runner_up is not None
+        return np.log(value(chosen, z) / value(runner_up, z))
+
     cost = cost_draws(scenario, request, chosen, normals)
+    told_apart = runner_up is not None and float(np.std(apart(normals))) > LEAST_SPREAD
+    unchecked, defaults = running_cost_doubts(scenario, request, chosen)
     return DesignAnswer(
         catalogue=catalogue,
         request=request,
@@ -201,15 +217,23 @@ def design_answer(
         cost_interval90=interval90_of(cost),
         probability_within_budget=float(np.mean(cost <= request.budget_usd)) if np.isfinite(request.budget_usd) else None,
         importance=importance(lambda z: np.log(value(chosen, z)), groups(chosen), normals),
-        decides=()
-        if runner_up is None
-        else importance(
-            lambda z: np.log(value(chosen, z) / value(runner_up, z)), {**groups(chosen), **groups(runner_up)}, normals
-        ),
+        decides=importance(apart, {**groups(chosen), **groups(runner_up)}, normals)
+        if runner_up is not None and told_apart
+        else (),
+        certain_links=() if money else _certain_links([one for one in (chosen, runner_up) if one is not None]),
+        unchecked_keys=unchecked,
+        default_keys=defaults,
         certificate=certificate(catalogue, request, chosen.design),
         flips=() if runner_up is None else flips(catalogue, request, chosen.design, runner_up.design),
         why_not=None if words is None else _why_not(catalogue, request, words, chosen.design),
     )
+
+
+def _certain_links(designs: Sequence[Settled]) -> tuple[str, ...]:
+    found = [
+        certain_link(trained.scenario, trained.case, trained.answer.learners) for one in designs for trained in one.trained
+    ]
+    return tuple(dict.fromkeys(link for link in found if link is not None))
 
 
 def _why_not(catalogue: Catalogue, request: Request, name: str, best: Design) -> WhyNot:
@@ -226,6 +250,7 @@ def warn_about_design(answer: DesignAnswer) -> None:
             warnings.simplefilter("always", SimulatorWarning)
             trained.case.warn_about(trained.answer.batch_samples)
             warn_about_unverified(trained.scenario, trained.case)
+            warn_about_certain_network(trained.scenario, trained.case, trained.answer.learners)
         for warning in caught:  # the scenario of one design has this workload alone
             text = str(warning.message).replace("workload[0]", trained.workload)
             warnings.warn(text, warning.category, stacklevel=2)

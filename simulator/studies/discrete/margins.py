@@ -19,6 +19,7 @@ from simulator.studies.discrete.search import Design, design_at
 
 __all__ = ["Flip", "Step", "certificate", "flips", "why_not"]
 
+TAKEN = "times what it is taken to be"
 MOST_FACTOR = 10.0
 """Factors up to which a flip is looked for."""
 LIMIT_WORDS = {
@@ -174,11 +175,11 @@ def _worse(request: Request, design: Design, delta_usd: float, delta_s: float) -
 
 
 def flips(catalogue: Catalogue, request: Request, design: Design, runner_up: Design) -> tuple[Flip, ...]:
-    """Return what would flip the choice: the price of the design's nodes, of its network, and its speed.
+    """Return what would flip the choice: the price of the design's nodes, of its network, its speed, its Delta.
 
     Prices: with the design's nodes (its switches and cables) dearer by a factor, the best count of its option is no better than
-    the runner-up's best. Speed: computing slower by a factor, at the same counts. Those that do not flip within a factor of ten
-    are left out.
+    the runner-up's best. Speed: computing slower by a factor, at the same counts; Delta, where the runner-up has another
+    network. Those that do not flip within a factor of ten are left out.
     """
     evaluator = Evaluator(catalogue=catalogue, request=request)
     mine, theirs = evaluator.of([design.option])[0], evaluator.of([runner_up.option])[0]
@@ -201,7 +202,12 @@ def flips(catalogue: Catalogue, request: Request, design: Design, runner_up: Des
         factor = _first_factor(lambda f: _slower(request, design, f) > runner_up.time_s)
         if factor is not None:
             variable = f"computing time on {design.option.kind.name}"
-            found.append(Flip(variable=variable, factor=factor, at=factor, unit="times what it is taken to be"))
+            found.append(Flip(variable=variable, factor=factor, at=factor, unit=TAKEN))
+    joined_otherwise = design.option.links != runner_up.option.links
+    if request.objective != "cost" and joined_otherwise and any(design.deltas_s):  # on the same network both would take longer
+        factor = _first_factor(lambda f: _slower(request, design, 1.0, f) > runner_up.time_s)
+        if factor is not None:
+            found.append(Flip(variable=f"Delta on {design.option.links}", factor=factor, at=factor, unit=TAKEN))
     return tuple(found)
 
 
@@ -248,17 +254,20 @@ def _first_factor(flipped: Callable[[float], bool]) -> float | None:
     return high
 
 
-def _slower(request: Request, design: Design, factor: float) -> float:
-    """Time of the objective with computing slower by a factor."""
+def _slower(request: Request, design: Design, factor: float, delta_factor: float = 1.0) -> float:
+    """Time of the objective with computing slower by a factor, and Delta longer by another."""
     times = []
     for job, P, delta_s in zip(design.option.kind.jobs, design.learners, design.deltas_s, strict=True):
         compute: Any = job.model.compute
-        if not isinstance(compute, KneeCompute | AffineCompute):
-            return -np.inf
-        slow = replace(compute, gamma_s_per_sample=factor * compute.gamma_s_per_sample, constant_s=factor * compute.constant_s)
-        model = replace(job.model, compute=slow)
+        if factor != 1.0:
+            if not isinstance(compute, KneeCompute | AffineCompute):
+                return -np.inf
+            gamma, constant = factor * compute.gamma_s_per_sample, factor * compute.constant_s
+            compute = replace(compute, gamma_s_per_sample=gamma, constant_s=constant)
+        model = replace(job.model, compute=compute)
         learners: FloatArray = np.array([float(P)])
-        times.append(best_times_s(model, learners, batch_ends(model, job.limits, learners), np.array([delta_s])))
+        ends = batch_ends(model, job.limits, learners)
+        times.append(best_times_s(model, learners, ends, np.array([delta_factor * delta_s])))
     weights = np.array([job.weight for job in design.option.kind.jobs])
     return float(request.time_s(weights, np.stack(times))[0])
 
