@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["design_keys", "design_tables", "print_design", "what_to_buy"]
 
 WORDS = {"rails": "on rails", "star": "on one switch", "fat_tree": "in a fat tree", "leaf_spine": "in a leaf-spine"}
-PLAUSIBLE = 2.5
+PLAUSIBLE = 2.6
 """Published all-reduces took up to 2.6 times as long as the rate of the links allows (docs/validation.md)."""
+LEAST_SPREAD = 1e-3
+"""Difference from the runner-up below which it does not matter which of the two is bought."""
 LEAST_SHARE = 0.01
 """Contributions below this share are not printed."""
 
@@ -170,7 +172,8 @@ def measure_next(answer: DesignAnswer) -> str | None:
     Where a longer Delta on the design's links would flip the choice, and nothing says how sure Delta is, that comes first.
     """
     flipping = any(one.variable.startswith("Delta on ") and one.factor <= PLAUSIBLE for one in answer.flips)
-    if flipping and answer.chosen.design.option.links in answer.certain_links:
+    behind = answer.runner_up is not None and answer.runner_up.time_s > answer.chosen.time_s * (1.0 + LEAST_SPREAD)
+    if flipping and behind and answer.chosen.design.option.links in answer.certain_links:
         return f"all-reduce on {answer.chosen.design.option.links}: its Delta is taken as certain here"
     for listed in (answer.decides, answer.importance):
         if listed and listed[0].share > LEAST_SHARE:

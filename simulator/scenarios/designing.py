@@ -8,16 +8,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simulator.errors import InfeasibleError, LooseBoundWarning, OldPriceWarning, SimulatorWarning
+from simulator.errors import InfeasibleError, LooseBoundWarning, SimulatorWarning
 from simulator.messages import did_you_mean
 from simulator.quantities import FloatArray
 from simulator.scenarios.catalogue import catalogue_of, request_of
+from simulator.scenarios.costing import warn_about_old_prices
 from simulator.scenarios.effects import warn_about_unverified
 from simulator.scenarios.resolve import Scenario
 from simulator.scenarios.settled import Settled, settled, time_draws_of
 from simulator.scenarios.uncertain_cost import cost_draws, cost_groups, running_cost_doubts
 from simulator.scenarios.uncertain_network import certain_link, warn_about_certain_network
-from simulator.studies.chances import Chances, Importance, Normals, chances, importance, interval90_of
+from simulator.studies.chances import Chances, Importance, Normals, chances, deciding, importance, interval90_of
 from simulator.studies.discrete.catalogue import Catalogue, Request
 from simulator.studies.discrete.margins import Flip, Step, certificate, flips, why_not
 from simulator.studies.discrete.search import BEST_KEPT, Design, Found, search
@@ -127,8 +128,6 @@ class DesignAnswer:
         return tuple(one for one in self.settled if abs(one.difference) > LOOSE)
 
 
-LEAST_SPREAD = 1e-3
-"""Standard deviation of log(design/runner-up) below which nothing uncertain tells the two apart."""
 MOST_RIVALS = 8
 """Best designs of other nodes and networks that are settled and compared on the same draws."""
 
@@ -190,12 +189,7 @@ def design_answer(
     def groups(one: Settled) -> dict[str, tuple[str, ...]]:
         return cost_groups(scenario, request, one) if money else _groups(one)
 
-    def apart(z: Normals) -> FloatArray:
-        assert runner_up is not None
-        return np.log(value(chosen, z) / value(runner_up, z))
-
     cost = cost_draws(scenario, request, chosen, normals)
-    told_apart = runner_up is not None and float(np.std(apart(normals))) > LEAST_SPREAD
     unchecked, defaults = running_cost_doubts(scenario, request, chosen)
     return DesignAnswer(
         catalogue=catalogue,
@@ -217,9 +211,11 @@ def design_answer(
         cost_interval90=interval90_of(cost),
         probability_within_budget=float(np.mean(cost <= request.budget_usd)) if np.isfinite(request.budget_usd) else None,
         importance=importance(lambda z: np.log(value(chosen, z)), groups(chosen), normals),
-        decides=importance(apart, {**groups(chosen), **groups(runner_up)}, normals)
-        if runner_up is not None and told_apart
-        else (),
+        decides=()
+        if runner_up is None
+        else deciding(
+            lambda z: value(chosen, z), lambda z: value(runner_up, z), {**groups(chosen), **groups(runner_up)}, normals
+        ),
         certain_links=() if money else _certain_links([one for one in (chosen, runner_up) if one is not None]),
         unchecked_keys=unchecked,
         default_keys=defaults,
@@ -257,10 +253,7 @@ def warn_about_design(answer: DesignAnswer) -> None:
     used = [line.price for line in answer.chosen.bill.lines if line.price is not None and float(line.paid) > 0]
     if answer.request.terms.kind == "cloud":
         used = [rent for rent in (answer.chosen.design.option.kind.rent,) if rent is not None]
-    old = dict.fromkeys(f"{price.item} ({price.date})" for price in used if price.old)
-    if old:
-        text = f"prices more than three years older than the newest of the price book: {', '.join(old)}; ask for a quote"
-        warnings.warn(text, OldPriceWarning, stacklevel=2)
+    warn_about_old_prices(used)
     for one in answer.loose:
         warnings.warn(
             f"{one.design} takes {100 * one.difference:+.3g} % longer at flow level than in closed form: its links are shared",

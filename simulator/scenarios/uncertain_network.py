@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from simulator.errors import CollectiveError, NoUncertaintyWarning, ScenarioError, SimulatorError
-from simulator.loading import Provenance, unit_of
+from simulator.loading import Provenance
 from simulator.network.closed_deltas import closed_delta
 from simulator.network.cluster_network import FabricDelta
 from simulator.profiles import load_profile
@@ -76,9 +76,8 @@ def has_network(scenario: Scenario) -> bool:
 def delta_ranges(scenario: Scenario, case: Case, learners: float) -> tuple[DeltaRange, ...]:
     """Return what Delta of P learners on the scenario's network depends on and has a range; empty for Delta by law.
 
-    A quantity moves Delta as it moves the closed form (the bandwidths and latencies of the links that the collective uses,
-    learners one node after another); where there is none, the network is simulated at both ends of the range. An end that
-    breaks a rule leaves Delta as it is.
+    A quantity moves Delta as it moves the closed form of the collective that is taken; where there is none, the network is
+    simulated at both ends of the range. An end that breaks a rule leaves Delta as it is.
 
     Parameters
     ----------
@@ -90,7 +89,9 @@ def delta_ranges(scenario: Scenario, case: Case, learners: float) -> tuple[Delta
     if not has_network(scenario) or learners < 2:
         return ()
     value_s = float(case.model.reduce.reduce_time_s(learners))
-    base = _law(scenario, case)
+    base, own = _law(scenario, case), case.model.reduce
+    if isinstance(own, FabricDelta):
+        base = replace(base, collective=own.time(int(learners)).collective)
     found = []
     for name, key, ends in _moved(scenario, case):
         times = [value_s if end is None else _at(base, end, case, learners, value_s) for end in ends]
@@ -133,7 +134,7 @@ def _with(scenario: Scenario, path: str, end: float | None) -> Scenario | None:
 def _at(base: FabricDelta, moved: Scenario, case: Case, learners: float, value_s: float) -> float:
     """Delta on a moved network: as the closed form moves, else at flow level; as it is where it cannot be had."""
     try:
-        law = _law(moved, case)
+        law = replace(_law(moved, case), collective=base.collective)
         try:
             ratio = float(_closed(law, learners) / _closed(base, learners))
         except (CollectiveError, ValueError):
@@ -196,7 +197,7 @@ def _outer(scenario: Scenario) -> str:
     section = scenario.sections.network
     assert section is not None
     if isinstance(section.host_link, LinkKeys):
-        return f"links of {section.host_link.bandwidth_bytes_per_s:g} {unit_of('bandwidth_bytes_per_s')}"
+        return f"links of {section.host_link.bandwidth_bytes_per_s / 1e9:g} GB/s"
     if section.host_link is not None:
         return section.host_link.rsplit("/", 1)[-1].removesuffix(".toml")
     return f"the NICs of {scenario.node.name}" if scenario.node is not None else "the links of the graph"

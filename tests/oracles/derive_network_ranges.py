@@ -1,4 +1,4 @@
-"""Write the ranges of network rates in hardware_profiles that published all-reduces allow (see docs/validation.md); seconds.
+"""Print the ranges of network rates in hardware_profiles that published all-reduces allow (see docs/validation.md); seconds.
 
 python -m tests.oracles.derive_network_ranges
 """
@@ -6,7 +6,7 @@ python -m tests.oracles.derive_network_ranges
 from __future__ import annotations
 
 import csv
-import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -148,8 +148,7 @@ def rounded(value: float) -> float:
 
 if __name__ == "__main__":
     for name, shares in network_shares().items():
-        print(name, [round(share, 3) for share in sorted(shares)])
+        sys.stdout.write(f"{name}: shares {[round(share, 3) for share in sorted(shares)]}\n")
     for accelerator, rates in inner_rates().items():
-        print(accelerator, [f"{rate / 1e9:.1f} GB/s" for rate in sorted(rates)])
-    for path, accelerator in nodes_with_a_switch():
-        print(path.stem, accelerator, re.findall("inner_bandwidth.*", path.read_text(encoding="utf-8")))
+        sys.stdout.write(f"{accelerator}: GB/s {[round(rate / 1e9, 1) for rate in sorted(rates)]}\n")
+    sys.stdout.write(f"nodes: {', '.join(path.stem for path, _ in nodes_with_a_switch())}\n")

@@ -48,8 +48,10 @@ def test_every_node_with_the_links_of_a_published_one_has_its_range() -> None:
 
 
 def test_a_share_by_hand() -> None:
-    """1 GiB on two nodes of eight A100 in 20.1327 ms: 2 * 7/8 * 1 GiB at 300 GB/s inside take 6.2635 ms, and each of eight NICs
-    carries an eighth of a GiB in what is left: 9.677 GB/s, 0.774 of 100 Gbit/s."""
+    """1 GiB on two nodes of eight A100 in 20.1327 ms, of which 2 * 7/8 * 1 GiB at 300 GB/s inside take 6.2635 ms.
+
+    Each of eight NICs carries an eighth of a GiB in what is left: 9.677 GB/s, 0.774 of 100 Gbit/s.
+    """
     one = next(row for row in published()["A100-80GB"] if row.nodes == 2)
     inside_s = 2 * 7 / 8 * 2**30 / 300e9
     expected = 2**30 / 8 / (one.time_s - inside_s) / 12.5e9
