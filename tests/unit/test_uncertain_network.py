@@ -209,7 +209,7 @@ kind = "purchase"
 def designed(folder: Path, share: str) -> Any:
     text = changed(NETWORK.partition("[run]")[0], ("compute.a100-sxm-80", "compute.h100-sxm"), (LINK, ""), (SHARE, share))
     text = changed(text, ('[cluster]\naccelerator = "a100-sxm-80"\naccelerators = 8\n', ""), ('topology = "star"\n', ""))
-    text = text.replace("gamma_s_per_sample = 1e-3", "gamma_s_per_sample = 1e-6").replace('"ring"', '"auto"')
+    text = text.replace("gamma_s_per_sample = 1e-3", "gamma_s_per_sample = 5e-6").replace('"ring"', '"auto"')
     found = command("design", scenario_of(folder, text), "--json")
     assert found.status == 0, found.err
     return found.answer
