@@ -45,7 +45,7 @@ def design_page(
     asked, flags : sequence, mapping
         Arguments and flags of the command.
     """
-    from simulator.cli.design_answer import what_to_buy
+    from simulator.cli.design_text import what_to_buy
 
     sources = Sources()
     sentence, facts = what_to_buy(found)

@@ -276,9 +276,10 @@ def _asked(catalogue: Catalogue, scenario: Scenario, name: str | None) -> str | 
 
 
 def _distinct(designs: Sequence[Design]) -> list[Design]:
-    found: dict[tuple[int, int], Design] = {}
+    """Return each design once: a single node is the same one whatever would join it to others."""
+    found: dict[tuple[object, int], Design] = {}
     for design in designs:
-        found.setdefault((id(design.option), design.nodes), design)
+        found.setdefault((id(design.option) if design.nodes > 1 else design.option.kind.name, design.nodes), design)
     return list(found.values())
 
 
@@ -292,7 +293,7 @@ def _rivals(listed: Sequence[Settled]) -> list[Settled]:
                 found.setdefault(key(one), one)
         return list(found.values())[:MOST_RIVALS]
 
-    by_network = best_by(lambda one: (one.design.option.kind.name, one.design.option.network))
+    by_network = best_by(lambda one: (one.design.option.kind.name, one.design.option.network if one.design.nodes > 1 else None))
     return by_network if len(by_network) > 1 else best_by(lambda one: id(one.design.option))
 
 
@@ -344,14 +345,15 @@ def _what_would_be_feasible(request: Request, found: Found) -> str:
     parts = []
     for missed in found.missed:
         design, longest = missed.design, max(missed.design.times_s)
+        fastest = f"{design}{', as many nodes as the catalogue allows' if design.nodes == request.nodes_max else ''}"
         parts.append(
             {
-                "budget_usd": f"the cheapest that meets all else costs {design.cost_usd:,.0f} USD ({design}, {longest:.6g} s)",
-                "deadline_s": f"the fastest that meets all else takes {longest:.6g} s ({design}, {design.cost_usd:,.0f} USD)",
+                "budget_usd": f"the cheapest that meets all else costs {design.cost_usd:,.0f} USD ({design}, {longest:.4g} s)",
+                "deadline_s": f"the fastest that meets all else takes {longest:.4g} s ({fastest}, {design.cost_usd:,.0f} USD)",
                 "power_max_w": f"the most frugal that meets all else draws {design.power_w:,.0f} W "
                 f"({design}, {design.cost_usd:,.0f} USD)",
                 "runs_per_year": f"the runs of a year take {100 * design.busy_share:.4g} % of it on the fastest that meets "
-                f"all else ({design}, {design.cost_usd:,.0f} USD)",
+                f"all else ({fastest}, {design.cost_usd:,.0f} USD)",
             }[missed.limit]
         )
     return f"{asked}: {'; '.join(parts)}"

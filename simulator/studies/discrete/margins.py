@@ -19,6 +19,7 @@ from simulator.studies.discrete.search import Design, design_at
 
 __all__ = ["Flip", "Step", "certificate", "flips", "why_not"]
 
+Component = Literal["nodes", "network", "switch", "topology", "oversubscription", "node"]
 TAKEN = "times what it is taken to be"
 MOST_FACTOR = 10.0
 """Factors up to which a flip is looked for."""
@@ -50,7 +51,7 @@ class Step:
         Why it is not taken.
     """
 
-    component: Literal["nodes", "network", "switch", "topology", "oversubscription", "node"]
+    component: Component
     to: str
     delta_usd: float | None
     delta_s: float | None
@@ -105,13 +106,19 @@ def certificate(catalogue: Catalogue, request: Request, design: Design) -> tuple
         for count in (n + 1, n - 1)
         if count >= 1
     ]
-    for component in ("oversubscription", "topology", "switch", "network", "node"):
-        for option in _alternatives(catalogue, own, component):
-            name = {"oversubscription": f"{option.oversubscription:g} : 1", "node": option.kind.name}.get(
-                component, str(getattr(option, component, ""))
-            )
-            steps.append(_step(component, name, request, design, at(option, n), ""))
+    components: tuple[Component, ...] = ("oversubscription", "topology", "switch", "network", "node")
+    for component in components if n > 1 else ("node",):  # nothing joins a single node
+        for name, options in _alternatives(catalogue, own, component).items():
+            tried = [_step(component, name, request, design, at(option, n), "") for option in options]
+            steps.append(min(tried, key=_last))
     return tuple(steps)
+
+
+def _last(step: Step) -> tuple[bool, bool, float, float]:
+    """Order steps of one name, which leave a switch or a fabric open: possible ones first, then by time and money."""
+    if step.delta_s is None or step.delta_usd is None:
+        return True, True, np.inf, np.inf
+    return False, not step.feasible, step.delta_s, step.delta_usd
 
 
 def _outside(request: Request, nodes: int) -> str:
@@ -120,23 +127,21 @@ def _outside(request: Request, nodes: int) -> str:
     return f"fewer than the {request.nodes_min} that the catalogue allows" if nodes < request.nodes_min else ""
 
 
-def _alternatives(catalogue: Catalogue, own: Option, component: str) -> list[Option]:
-    """Return the options that differ in this component; those that it decides may follow (a network its switch)."""
+def _alternatives(catalogue: Catalogue, own: Option, component: str) -> dict[str, list[Option]]:
+    """Return the options that differ in this component, by its name; what it decides may follow (a network its switch)."""
     follows = {"network": ("switch",), "node": ("network", "switch", "topology", "oversubscription")}.get(component, ())
 
     def figure(option: Option, name: str) -> Any:
         return option.kind.name if name == "node" else getattr(option, name)
 
     names = ("node", "network", "switch", "topology", "oversubscription")
-    found: dict[Any, Option] = {}
+    found: dict[str, list[Option]] = {}
     for option in catalogue.options:
         value = figure(option, component)
         same = all(figure(option, name) == figure(own, name) for name in names if name != component and name not in follows)
-        if value != figure(own, component) and same:
-            if component == "node" and not _alike(option, own):
-                continue
-            found.setdefault(value, option)
-    return list(found.values())
+        if value != figure(own, component) and same and (component != "node" or _alike(option, own)):
+            found.setdefault(f"{value:g} : 1" if component == "oversubscription" else str(value), []).append(option)
+    return found
 
 
 def _alike(option: Option, own: Option) -> bool:
@@ -144,7 +149,7 @@ def _alike(option: Option, own: Option) -> bool:
 
 
 def _step(
-    component: Literal["nodes", "network", "switch", "topology", "oversubscription", "node"],
+    component: Component,
     to: str, request: Request, design: Design, found: tuple[Evaluated, int] | None, outside: str,
 ) -> Step:  # fmt: skip
     nothing = Step(
@@ -203,7 +208,7 @@ def flips(catalogue: Catalogue, request: Request, design: Design, runner_up: Des
         if factor is not None:
             variable = f"computing time on {design.option.kind.name}"
             found.append(Flip(variable=variable, factor=factor, at=factor, unit=TAKEN))
-    joined_otherwise = design.option.links != runner_up.option.links
+    joined_otherwise = design.nodes > 1 and (design.option.links != runner_up.option.links or runner_up.nodes == 1)
     if request.objective != "cost" and joined_otherwise and any(design.deltas_s):  # on the same network both would take longer
         factor = _first_factor(lambda f: _slower(request, design, 1.0, f) > runner_up.time_s)
         if factor is not None:
