@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from simulator.cli.bill_answer import bill_row
 from simulator.cli.design_answer import measure_next, unverified_usd
+from simulator.cli.money import usd as dollars
 from simulator.cli.output import footnotes, print_footnotes, print_lines, print_table
 from simulator.cli.words import BOUND_WORDS, aligned, number, percent, seconds
 from simulator.quantities import YEAR_S
@@ -28,7 +29,9 @@ def print_design(title: str, answer: DesignAnswer) -> None:
         [
             {
                 "step": f"{step.component.replace('_', ' ')}: {step.to}",
-                "USD more": "-" if step.delta_usd is None else f"{step.delta_usd:+,.0f}",
+                "USD more": "-"
+                if step.delta_usd is None
+                else ("+" if step.delta_usd >= 0 else "-") + dollars(abs(step.delta_usd)),
                 "time": "-" if step.delta_s is None else _signed_seconds(step.delta_s),
                 "gained per 1,000 USD": "-" if step.gain_s_per_usd is None else _signed_seconds(1000 * step.gain_s_per_usd),
                 "note": step.reason,
@@ -73,10 +76,9 @@ def what_to_buy(answer: DesignAnswer) -> tuple[str, list[tuple[str, str]]]:
         joined += f" of {option.switch} switches" if option.switch and not rent else ""
     sentence = f"{'Rent' if rent else 'Buy'} {design.nodes} x {option.kind.name}{joined}."
     low, high = answer.cost_interval90
-    life = f"over {request.terms.life_s / YEAR_S:.3g} years" if request.terms.kind != "purchase" else "to buy"
-    price = f"{usd:,.0f} USD {life}"
+    price = f"{dollars(usd)} USD {_paid_for(answer)}"
     if high > low * (1 + 1e-9):
-        price += f", 90 % between {low:,.0f} and {high:,.0f}"
+        price += f", 90 % between {dollars(low)} and {dollars(high)}"
         if answer.probability_within_budget is not None:
             price += f"; within the {request.budget_usd:,.0f} USD of the budget with probability "
             price += f"{answer.probability_within_budget:.2f}"
@@ -106,7 +108,7 @@ def what_to_buy(answer: DesignAnswer) -> tuple[str, list[tuple[str, str]]]:
         facts.append(
             (
                 "nearly as good",
-                f"{cheaper}: {_longer(cheaper.time_s / design.time_s - 1)}, {usd - cheaper.cost_usd:,.0f} USD less",
+                f"{cheaper}: {_longer(cheaper.time_s / design.time_s - 1)}, {dollars(usd - cheaper.cost_usd)} USD less",
             )
         )
     if answer.why_not is not None:
@@ -119,13 +121,26 @@ def _longer(share: float) -> str:
     return "as fast" if share < 5e-7 else f"{percent(share)} longer"
 
 
+def _paid_for(answer: DesignAnswer) -> str:
+    """Say what the dollars are for."""
+    request, kind = answer.request, answer.chosen.design.option.kind
+    life = f"over {request.terms.life_s / YEAR_S:.3g} years"
+    if request.terms.kind != "cloud" or kind.rent is None:
+        return "to buy" if request.terms.kind == "purchase" else life
+    runs = life if any(job.runs_per_year for job in kind.jobs) else "for one run of each workload"
+    return f"{runs} at {kind.rent.usd:,.2f} a node and hour ({kind.rent.kind.replace('_', ' ')})"
+
+
 def _unverified_words(answer: DesignAnswer, usd: float) -> str:
     """Say which of the dollars nobody checked, in one line."""
     unchecked = unverified_usd(answer)
-    parts = [f"{unchecked:,.0f} USD ({percent(unchecked / usd)}) rest on prices that nobody checked"]
+    parts = [f"{dollars(unchecked)} USD ({percent(unchecked / usd)}) rest on prices that nobody checked"]
     kind = answer.request.terms.kind
     if kind == "purchase":
         parts.append("power, facility and operation are not in it")
+    rent = answer.chosen.design.option.kind.rent
+    if kind == "cloud" and rent is not None and rent.kind == "spot":
+        parts.append("spot: nodes can be taken away, and what that costs is not in it")
     if answer.unchecked_keys:
         parts.append(f"nobody checked {', '.join(answer.unchecked_keys)}")
     defaults = [key for key in answer.default_keys if key != "facility_usd_per_node"]
@@ -137,7 +152,7 @@ def _unverified_words(answer: DesignAnswer, usd: float) -> str:
 
 
 def _amount(answer: DesignAnswer, value: float) -> str:
-    return f"{value:,.0f} USD" if answer.request.objective == "cost" else seconds(value)
+    return f"{dollars(value)} USD" if answer.request.objective == "cost" else seconds(value)
 
 
 def _runner_up_words(answer: DesignAnswer) -> str:
@@ -146,7 +161,7 @@ def _runner_up_words(answer: DesignAnswer) -> str:
     other, chosen = answer.runner_up, answer.chosen
     longer, dearer = other.time_s / chosen.time_s - 1.0, float(other.cost.usd) - float(chosen.cost.usd)
     time = "as fast" if abs(longer) < 5e-7 else f"{percent(abs(longer))} {'slower' if longer > 0 else 'faster'}"
-    money = f"{abs(dearer):,.0f} USD {'dearer' if dearer > 0 else 'cheaper'}"
+    money = f"{dollars(abs(dearer))} USD {'dearer' if dearer > 0 else 'cheaper'}"
     return f"{other.design}: {time}, {money}; the choice is better with probability {answer.chances.beats[1]:.2f}"
 
 
@@ -174,7 +189,7 @@ def _why_not_words(answer: DesignAnswer) -> str:
 
 def _compared_words(answer: DesignAnswer) -> str:
     found = answer.found
-    text = f"{found.compared:,} designs"
+    text = f"{found.compared + sum(answer.catalogue.left_out.values()):,} designs"
     left = sum(found.left_out.values())
     if left:
         text += f", of which {left:,} cannot be built, priced or run"

@@ -216,7 +216,9 @@ def design_answer(
         else deciding(
             lambda z: value(chosen, z), lambda z: value(runner_up, z), {**groups(chosen), **groups(runner_up)}, normals
         ),
-        certain_links=() if money else _certain_links([one for one in (chosen, runner_up) if one is not None]),
+        certain_links=()
+        if money and request.terms.kind != "cloud"
+        else _certain_links([one for one in (chosen, runner_up) if one is not None]),
         unchecked_keys=unchecked,
         default_keys=defaults,
         certificate=certificate(catalogue, request, chosen.design),
