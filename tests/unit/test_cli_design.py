@@ -365,3 +365,15 @@ def test_as_many_nodes_as_the_catalogue_allows_are_said_to_be_so(tmp_path: Path)
     found = command("design", design(tmp_path, ('budget_usd = "3e6 USD"', 'deadline_s = "2.5 s"')))
     assert found.status == 1
     assert ", as many nodes as the catalogue allows, " in found.err
+
+
+def test_why_not_a_network_speaks_of_nodes_that_it_joins(tmp_path: Path) -> None:
+    """Nothing says what power the switches of 100 Gbit/s draw: owned, no two nodes can be joined by them."""
+    owned = ('kind = "purchase"', 'kind = "ownership"\nelectricity_usd_per_kwh = 0.1')
+    path = design(tmp_path, owned, (NETWORKS, 'network = ["ib-ndr", "roce100"]'))
+    asked = command("design", path, "--why-not", "roce100", "--json").answer["why_not"]
+    assert asked["design"] is None
+    assert asked["text"] == "ownership pays for power, and the power of sn2700 is not known"
+    alone = design(tmp_path, ("nodes = { min = 1, max = 12 }", "nodes = { min = 1, max = 1 }"))
+    text = command("design", alone, "--why-not", "roce400", "--json").answer["why_not"]["text"]
+    assert text == "a single node, the most that the catalogue allows, is joined by nothing"

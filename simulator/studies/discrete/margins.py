@@ -297,11 +297,12 @@ def why_not(catalogue: Catalogue, request: Request, name: str, best: Design) -> 
             reasons[str(error)] = None
             continue
         reasons |= dict.fromkeys(one.reasons)
-        at = np.flatnonzero(one.within())
+        with_it = (one.nodes > 1) | (name == option.kind.name)  # nothing joins a single node
+        at = np.flatnonzero(one.within() & with_it)
         if len(at):
             good.append(design_at(one, int(at[np.lexsort((one.cost_usd[at], one.score[at]))[0]])))
-        elif one.possible.any():
-            at = np.flatnonzero(one.possible)
+        elif (one.possible & with_it).any():
+            at = np.flatnonzero(one.possible & with_it)
             i = int(at[np.lexsort((one.cost_usd[at],))[0]])
             near.append(
                 (", ".join(words for limit, words in LIMIT_WORDS.items() if not one.holds[limit][i]), design_at(one, i))
@@ -315,6 +316,8 @@ def why_not(catalogue: Catalogue, request: Request, name: str, best: Design) -> 
             design,
             f"none meets the request; the cheapest ({design}, {design.cost_usd:,.0f} USD) {words or 'meets no count'}",
         )
+    if options and request.nodes_max == 1:
+        return None, "a single node, the most that the catalogue allows, is joined by nothing"
     return None, "; ".join(reasons) or f"nothing in the catalogue has it: it was left out ({', '.join(catalogue.left_out)})"
 
 
