@@ -54,11 +54,12 @@ class _Figure:
     key: str
     record: Provenance
     inner: bool
+    of: str
 
     @property
     def name(self) -> str:
         words = self.key.removesuffix("_bytes_per_s").removesuffix("_s").replace("_", " ")
-        return f"{words.replace('nic ', 'NIC ')} of {self.profile}"
+        return f"{words.replace('nic ', 'NIC ')} of {self.of}"
 
 
 def is_of_delta(path: str, case: Case) -> bool:
@@ -168,7 +169,7 @@ def _figures(scenario: Scenario) -> Iterator[_Figure]:
             key = one.removeprefix("usable_") if getattr(profile, one) is None else one
             if key in records and _has_range(records[key]) and (kind, profile.name, key) not in seen:
                 seen.add((kind, profile.name, key))
-                yield _Figure(kind=kind, profile=profile.name, key=key, record=records[key], inner=within)
+                yield _Figure(kind=kind, profile=profile.name, key=key, record=records[key], inner=within, of=profile.name)
     if node is None or section.topology == "graph":
         return
     own: tuple[str, ...] = ("nic_bandwidth_bytes_per_s",) if section.host_link is None else ()
@@ -176,7 +177,9 @@ def _figures(scenario: Scenario) -> Iterator[_Figure]:
     for key in own:
         record = scenario.hardware_records.get(f"node.{key}")
         if record is not None and _has_range(record):
-            yield _Figure(kind="nodes", profile=node.name, key=key, record=record, inner=key.startswith("inner"))
+            inside = key.startswith("inner")  # the links of an accelerator are the same in the box of another vendor
+            of = f"nodes with {node.accelerator}" if inside else node.name
+            yield _Figure(kind="nodes", profile=node.name, key=key, record=record, inner=inside, of=of)
 
 
 def _named(path: str, scenario: Scenario, case: Case) -> str:

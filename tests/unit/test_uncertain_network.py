@@ -162,6 +162,15 @@ def test_what_nothing_gives_a_range_for_is_called_certain(tmp_path: Path) -> Non
     )
 
 
+def test_nodes_of_two_vendors_with_the_same_accelerators_share_what_is_inside(tmp_path: Path) -> None:
+    timed = (("compute.a100-sxm-80", "compute.h100-sxm"), (LINK, ""), (SHARE, ""), ('"ring"', '"auto"'))
+    cluster = 'accelerator = "a100-sxm-80"\naccelerators = 8'
+    names = set()
+    for node in ("hgx-h100-2025", "dgx-h100"):
+        names |= set(ranges(scenario(tmp_path, (cluster, f'node = "{node}"\nnodes = 1'), *timed)))
+    assert names == {"inner bandwidth of nodes with h100-sxm"}
+
+
 def test_inside_a_node_it_is_the_inner_link_that_is_certain(tmp_path: Path) -> None:
     inside = ('accelerator = "a100-sxm-80"\naccelerators = 8', 'node = "a100-pcie-80-4"\nnodes = 2')
     inner = 'inner_link = { bandwidth_bytes_per_s = "20 GB/s" }\n'
