@@ -214,13 +214,15 @@ def _broken(text: str) -> str:
     return "<wbr>".join(BREAKS.sub(r"\1<wbr>", _escaped(piece)) for piece in pieces)
 
 
-def page_html(page: Page) -> str:
+def page_html(page: Page, *, run: str | None = None) -> str:
     """Write a page.
 
     Parameters
     ----------
     page : Page
         What it holds.
+    run : str, optional
+        Key of the run that it answers, by which it is known again.
 
     Returns
     -------
@@ -242,6 +244,7 @@ def page_html(page: Page) -> str:
         '<meta charset="utf-8">',
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        *([f'<meta name="learnersim-run" content="{_escaped(run)}">'] if run is not None else []),
         f"<title>{_escaped(page.title)}</title>",
         f"<style>\n{style}</style>",
         "</head>",

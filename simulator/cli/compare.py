@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.cli.flags import OutputFlags, ScenarioFlags
-from simulator.errors import NoEffectWarning, SimulatorError
+from simulator.errors import NoEffectWarning, OldPriceWarning, SimulatorError
 
 if TYPE_CHECKING:
     from simulator.report import Page
@@ -77,17 +77,19 @@ def compare(
 
 
 def _warn(said: list[tuple[str, list[warnings.WarningMessage]]]) -> None:
-    """Give the warnings of the options: what all say once, the others with the name of the option.
+    """Give the warnings of the options, each text once: of all options, of a price, or with the names of the options.
 
     That a key has no effect is said where that is so in all of them: most options are there to make some key idle.
     """
-    texts = [{str(warning.message) for warning in own} for _, own in said]
+    found: dict[tuple[str, type[Warning]], dict[str, None]] = {}
     for name, own in said:
         for warning in own:
-            text = str(warning.message)
-            everywhere = all(text in others for others in texts)
-            if everywhere or not issubclass(warning.category, NoEffectWarning):
-                warnings.warn(text if everywhere else f"{name}: {text}", warning.category, stacklevel=3)
+            found.setdefault((str(warning.message), warning.category), {})[name] = None
+    for (text, category), names in found.items():
+        if len(names) == len(said) or issubclass(category, OldPriceWarning):
+            warnings.warn(text, category, stacklevel=3)
+        elif not issubclass(category, NoEffectWarning):
+            warnings.warn(f"{', '.join(names)}: {text}", category, stacklevel=3)
 
 
 def _solved(option: Scenario, workload: str | None, learners: Sequence[int]) -> Solved:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["column_of", "compare_cells", "compare_facts", "compare_keys", "compare_tables", "print_compare", "searched_lines"]
 
 WIDE = 150
+LEAST_SHARE = 0.01
+"""Contributions below this share are not named."""
 MOST_FLIPS = 4
 """Flips of one variable that the text lists; run.json has all of them."""
 RIGHT = (
@@ -77,6 +79,9 @@ def compare_keys(answer: Comparison, rows: Sequence[Solved]) -> dict[str, Any]:
             }
             for i, (name, option, row) in enumerate(zip(names, answer.options, rows, strict=True))
         ],
+        "importance": [{"group": one.group, "share": one.share} for one in answer.matters],
+        "measure_next": _measure_next(answer),
+        "certain_links": answer.certain_links,
         "probability_best": dict(zip(names, answer.times.probability_best, strict=True)),
         "probability_cheapest": None if costs is None else dict(zip(names, costs.probability_best, strict=True)),
         "probability_faster": _matrix(names, answer.times.beats),
@@ -100,6 +105,11 @@ def compare_keys(answer: Comparison, rows: Sequence[Solved]) -> dict[str, Any]:
             for one in answer.searched
         ],
     }
+
+
+def _measure_next(answer: Comparison) -> str | None:
+    """Return what the order of the best two hangs on most, or else the best one's time."""
+    return answer.matters[0].group if answer.matters and answer.matters[0].share > LEAST_SHARE else None
 
 
 def _matrix(names: Sequence[str], beats: Sequence[Sequence[float]]) -> dict[str, dict[str, float]]:
@@ -195,13 +205,13 @@ def compare_facts(answer: Comparison, rows: Sequence[Solved], keys: dict[str, An
         faster = answer.times.beats[first][answer.order[1]]
         facts.append(("next", f"{text}; {best.name} is faster with probability {_chance(faster)}"))
         regret = answer.times.expected_regret[first]
-        facts.append(
-            (
-                "how sure",
-                f"fastest of {len(answer.options)} with probability {_chance(answer.times.probability_best[first])}; "
-                f"expected regret {seconds(regret)} ({percent(answer.times.relative_regret[first])})",
-            )
-        )
+        text = f"fastest of {len(answer.options)} with probability {_chance(answer.times.probability_best[first])}; "
+        text += f"expected regret {seconds(regret)} ({percent(answer.times.relative_regret[first])})"
+        if answer.certain_links:
+            text += f"; Delta taken as certain: {', '.join(answer.certain_links)}"
+        facts.append(("how sure", text))
+    if answer.matters:
+        facts.append(("measure next", _measure_next(answer) or "nothing here is uncertain: give ranges, or a fit"))
     if keys["cheapest"] is not None:
         i = [option.name for option in answer.options].index(keys["cheapest"])
         assert answer.costs is not None

@@ -48,7 +48,8 @@ def design(
     """
     import numpy as np
 
-    from simulator.cli.design_answer import design_keys, design_tables, print_design
+    from simulator.cli.design_answer import design_keys, design_tables
+    from simulator.cli.design_text import print_design
     from simulator.cli.output import Output, collected_warnings, request_errors
     from simulator.scenarios.designing import design_answer, warn_about_design
 

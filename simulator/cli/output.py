@@ -15,10 +15,11 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from simulator.cli.flags import OutputFlags
+from simulator.cli.report_file import refuse_report_in_the_way, write_report
 from simulator.cli.version import versions
 from simulator.errors import InfeasibleError, SimulatorError, SimulatorWarning
 from simulator.messages import printable
-from simulator.tables import label, plain, write_json, write_table, write_text
+from simulator.tables import label, plain, write_json, write_table
 
 if TYPE_CHECKING:
     from simulator.report import Page
@@ -116,7 +117,7 @@ class Output:
         else:
             folder = None
         if report is not None:
-            refuse_report_in_the_way(report, force=flags.force)
+            refuse_report_in_the_way(report, force=flags.force, resumed=key if flags.resume else None)
         return cls(
             command=command,
             title=title,
@@ -202,7 +203,7 @@ class Output:
             return ""
         from simulator.report import page_html
 
-        return page_html(page(answer))
+        return page_html(page(answer), run=self.key)
 
     def _save(self, answer: Any, tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
         assert self.folder is not None
@@ -282,25 +283,6 @@ def prepared_folder(out: Path | None, *, force: bool, resume: bool, key: str) ->
     except OSError as error:
         raise SimulatorError(f"{out}: cannot be written: {error.strerror or error}") from None
     return out
-
-
-def refuse_report_in_the_way(report: Path, *, force: bool) -> None:
-    """Refuse a report that could not be written, or that would overwrite a file without `force`; SimulatorError says why."""
-    if report.suffix.lower() not in (".html", ".htm"):
-        raise SimulatorError(f"--report {report}: must be a file that ends in .html")
-    if report.is_dir():
-        raise SimulatorError(f"--report {report}: must be a file, got a folder")
-    if report.exists() and not force:
-        raise SimulatorError(f"--report {report}: exists already; give --force to replace it")
-
-
-def write_report(report: Path, text: str) -> None:
-    """Write the page of an answer in one step."""
-    try:
-        report.parent.mkdir(parents=True, exist_ok=True)
-        write_text(report, text)
-    except OSError as error:
-        raise SimulatorError(f"--report {report}: cannot be written: {error.strerror or error}") from None
 
 
 def _must_hold(out: Path, key: str) -> None:

@@ -45,7 +45,7 @@ def design_page(
     asked, flags : sequence, mapping
         Arguments and flags of the command.
     """
-    from simulator.cli.design_answer import what_to_buy
+    from simulator.cli.design_text import what_to_buy
 
     sources = Sources()
     sentence, facts = what_to_buy(found)
@@ -195,7 +195,11 @@ def _rivals(answer: Mapping[str, Any], figure: Figure | None) -> list[Block]:
         caption="The design and the best of other nodes and networks",
         rows=rows, right=("USD", "time", "best with probability"), strong=[0],
     )  # fmt: skip
-    blocks: list[Block] = [Text(text), table, Facts([("measure next", measure)])]
+    facts = [("measure next", measure)]
+    if answer["certain_links"]:
+        links = ", ".join(answer["certain_links"])
+        facts.append(("Delta taken as certain", f"{links}: nothing gives a range for what an all-reduce gets of their rate"))
+    blocks: list[Block] = [Text(text), table, Facts(facts)]
     return [*blocks, figure] if figure is not None else blocks
 
 

@@ -347,27 +347,11 @@ def _reduce(scenario: Scenario, index: int, at_hand: int, per_learner: int, per_
 def _fabric(scenario: Scenario, index: int, at_hand: int, per_learner: int) -> ReduceModel:
     """Return Delta(P) from [network]; the topology is built now, so that what it cannot hold is said before anything is run."""
     from simulator.network.clusters import topology_of
-    from simulator.scenarios.fabrics import delta_of, network_of
+    from simulator.scenarios.fabrics import fabric_law
 
-    section, seed = scenario.sections.network, scenario.sections.seed
-    assert section is not None
-    gradient_bytes = scenario.sections.workload[index].gradient_bytes
-    if gradient_bytes is None:
-        raise ScenarioError([Fault(scenario.name, f"workload[{index}].gradient_bytes", "is missing: [network] carries them")])
-    network = network_of(
-        section,
-        file=scenario.name,
-        folder=scenario.folder,
-        profile_folders=scenario.profile_folders,
-        node=scenario.node,
-        accelerators=at_hand * per_learner,
-        seed=seed,
-    )
-    delta = delta_of(
-        section, network, gradient_bytes=gradient_bytes / per_learner, accelerators_per_learner=per_learner, seed=seed
-    )
+    delta = fabric_law(scenario, index, at_hand * per_learner, per_learner)
     try:
-        slots = topology_of(network).hosts // per_learner
+        slots = topology_of(delta.network).hosts // per_learner
     except (TopologyError, ValueError) as error:
         raise ScenarioError([Fault(scenario.name, "network", str(error))]) from None
     if at_hand > slots:

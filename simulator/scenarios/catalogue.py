@@ -23,6 +23,7 @@ from simulator.time_to_converge import ReduceModel
 
 __all__ = ["accelerators_per_learner", "catalogue_of", "network_table", "request_of", "scenario_of", "spelled"]
 
+NAME_ONE = ": name one in design.choose.switch"
 NOT_OF_A_RUN = ("design", "option", "compare", "sweep", "allocate", "job", "simulate")
 """Sections that the scenario of one design does without."""
 
@@ -184,7 +185,7 @@ def _bought(topology: str) -> Any:
 def _why_not(node: Node, link: Network | None, switch: Switch | None, topology: str) -> str:
     """Say why a node, a network and a topology do not go together; empty where they do."""
     if switch is None:
-        return f"no switch of the catalogue fits {link.name if link is not None else 'the NICs of the nodes'}"
+        return f"no switch of the catalogue fits {link.name if link is not None else f'the NICs of {node.name}'}{NAME_ONE}"
     if topology == "rails" and node.accelerators == 1:
         return "rails need nodes with several accelerators"
     return ""

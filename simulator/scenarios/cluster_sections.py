@@ -184,6 +184,7 @@ class NetworkSection:
     host_link: str | LinkKeys | None = None
     upper_link: str | LinkKeys | None = None
     inner_link: str | LinkKeys | None = None
+    achieved_share: float | None = None
     file: str | None = None
     collective: Collective = "auto"
     servers: int | None = None
@@ -196,6 +197,9 @@ class NetworkSection:
 
     def __post_init__(self) -> None:
         check(self, down=whole, up=whole, oversubscription=at_least_one, servers=whole, message_overhead_s=non_negative)
+        check(self, achieved_share=share)
+        if self.achieved_share is not None and self.topology == "graph":
+            raise ValueError("achieved_share must not be given for topology = 'graph': its file says what its links carry")
         if len(self.down) != len(self.up):
             raise ValueError(f"up must have as many levels as down, got {len(self.up)} and {len(self.down)}")
         if self.topology == "xgft" and not self.down:

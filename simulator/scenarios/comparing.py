@@ -16,10 +16,11 @@ from simulator.quantities import FloatArray
 from simulator.scenarios.cases import Case
 from simulator.scenarios.crossing import Option, Searched, searched
 from simulator.scenarios.resolve import Scenario
-from simulator.scenarios.uncertain import time_spread
+from simulator.scenarios.uncertain import TimeSpread, time_spread
 from simulator.scenarios.uncertain_cost import bill_draws, price_name
+from simulator.scenarios.uncertain_network import certain_link
 from simulator.studies.answer import Answer, answer
-from simulator.studies.chances import Normals, two_piece_factor
+from simulator.studies.chances import Importance, Normals, deciding, importance, two_piece_factor
 from simulator.studies.comparison import Standing, standing
 
 __all__ = ["Comparison", "OptionCase", "compared"]
@@ -71,6 +72,10 @@ class Comparison:
         How sure it is which is the fastest, which trains a model for the fewest dollars; None where one has no cost.
     order : tuple of int
         Places of the options, the best first: by time, where that is equal by dollars.
+    matters : tuple of Importance
+        What the difference in time of the best two hangs on; where nothing uncertain tells them apart, the best one's time.
+    certain_links : tuple of str
+        Links whose Delta is taken as certain in some option: nothing gives a range for their rates.
     searched : tuple of (Searched, ...)
         Of each variable of [compare] crossovers; empty for a single option.
     """
@@ -79,6 +84,8 @@ class Comparison:
     times: Standing
     costs: Standing | None
     order: tuple[int, ...]
+    matters: tuple[Importance, ...]
+    certain_links: tuple[str, ...]
     searched: tuple[Searched, ...]
 
     @property
@@ -121,7 +128,8 @@ def compared(
         for one, case, best in found
     )
     normals = Normals.of(rng)
-    times = [_time_draws(one, normals) for one in options]
+    spreads = [_spread(one) for one in options]
+    times = [spread.time_s(normals) for spread in spreads]
     costs = [_cost_draws(one, time_s, normals) for one, time_s in zip(options, times, strict=True)]
     priced = [usd for usd in costs if usd is not None]
     flips: list[Searched] = []
@@ -138,13 +146,24 @@ def compared(
                 wrong += error.faults
         if wrong:
             raise ScenarioError(wrong)
+    order = sorted(range(len(options)), key=lambda i: _rank(options[i]))
+    links = [certain_link(one.scenario, one.case, one.answer.learners) for one in options]
     return Comparison(
         options=options,
         times=standing(times),
         costs=standing(priced) if len(priced) == len(options) else None,
-        order=tuple(sorted(range(len(options)), key=lambda i: _rank(options[i]))),
+        order=tuple(order),
+        matters=_matters([spreads[i] for i in order[:2]], normals),
+        certain_links=tuple(dict.fromkeys(link for link in links if link is not None)),
         searched=tuple(flips),
     )
+
+
+def _matters(best: Sequence[TimeSpread], normals: Normals) -> tuple[Importance, ...]:
+    """Return what tells the best two apart, else what the best one's time hangs on."""
+    first, groups = best[0], {group: names for spread in best for group, names in spread.groups.items()}
+    decides = deciding(first.time_s, best[1].time_s, groups, normals) if len(best) > 1 else ()
+    return decides or importance(lambda z: np.log(first.time_s(z)), first.groups, normals)
 
 
 def _rank(option: OptionCase) -> tuple[float, float]:
@@ -175,10 +194,10 @@ def _by_learners(case: Case, learners: Sequence[int]) -> tuple[tuple[int, Answer
     return tuple(rows)
 
 
-def _time_draws(option: OptionCase, normals: Normals) -> FloatArray:
-    """T_C of an option, the mean over runs, for every draw."""
+def _spread(option: OptionCase) -> TimeSpread:
+    """T_C of an option, the mean over runs, under draws."""
     at, case = option.answer, option.case
-    return time_spread(option.scenario, case, _case_of(case), at.batch_samples, at.learners).time_s(normals)
+    return time_spread(option.scenario, case, _case_of(case), at.batch_samples, at.learners)
 
 
 def _cost_draws(option: OptionCase, time_s: FloatArray, normals: Normals) -> FloatArray | None:

@@ -34,6 +34,7 @@ __all__ = [
     "plan_of",
     "price_list_of",
     "rent_of",
+    "warn_about_old_prices",
     "warn_about_prices",
 ]
 
@@ -257,10 +258,15 @@ def warn_about_prices(cost: ModelCost | None) -> None:
         warnings.warn(
             f"{100 * share:.3g} % of the price rests on prices that nobody checked: {listed}", UnverifiedWarning, stacklevel=2
         )
-    old = dict.fromkeys(f"{price.item} ({price.date})" for price, _ in used if price.old)
-    if old:
+    warn_about_old_prices(price for price, _ in used)
+
+
+def warn_about_old_prices(prices: Iterable[UnitPrice]) -> None:
+    """Warn of each price that is old, once."""
+    for item, scope, date in dict.fromkeys((price.item, price.scope, price.date) for price in prices if price.old):
         warnings.warn(
-            f"prices more than three years older than the newest of the price book: {', '.join(old)}; ask for a quote",
+            f"the price of {item} per {scope.replace('_', ' ')} is of {date}, more than three years older than the newest of "
+            "the price book: ask for a quote",
             OldPriceWarning,
-            stacklevel=2,
+            stacklevel=3,
         )

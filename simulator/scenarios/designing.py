@@ -8,15 +8,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simulator.errors import InfeasibleError, LooseBoundWarning, OldPriceWarning, SimulatorWarning
+from simulator.errors import InfeasibleError, LooseBoundWarning, SimulatorWarning
 from simulator.messages import did_you_mean
 from simulator.quantities import FloatArray
 from simulator.scenarios.catalogue import catalogue_of, request_of
+from simulator.scenarios.costing import warn_about_old_prices
 from simulator.scenarios.effects import warn_about_unverified
 from simulator.scenarios.resolve import Scenario
 from simulator.scenarios.settled import Settled, settled, time_draws_of
-from simulator.scenarios.uncertain_cost import cost_draws, cost_groups
-from simulator.studies.chances import Chances, Importance, Normals, chances, importance, interval90_of
+from simulator.scenarios.uncertain_cost import cost_draws, cost_groups, running_cost_doubts
+from simulator.scenarios.uncertain_network import certain_link, warn_about_certain_network
+from simulator.studies.chances import Chances, Importance, Normals, chances, deciding, importance, interval90_of
 from simulator.studies.discrete.catalogue import Catalogue, Request
 from simulator.studies.discrete.margins import Flip, Step, certificate, flips, why_not
 from simulator.studies.discrete.search import BEST_KEPT, Design, Found, search
@@ -83,7 +85,11 @@ class DesignAnswer:
     importance : tuple of Importance
         What the spread of its time comes from (of its dollars, where those are least).
     decides : tuple of Importance
-        What the difference from the runner-up hangs on; empty without one.
+        What the difference from the runner-up hangs on; empty without one, and where what is uncertain does not move it.
+    certain_links : tuple of str
+        Links of the chosen one and of the runner-up whose Delta is taken as certain: nothing gives a range for their rates.
+    unchecked_keys, default_keys : tuple of str
+        Of what the dollars of power and facility are counted from: what nobody checked, and what the file does not give.
     certificate : tuple of Step
         One step beside it in each direction.
     flips : tuple of Flip
@@ -109,6 +115,9 @@ class DesignAnswer:
     probability_within_budget: float | None
     importance: tuple[Importance, ...]
     decides: tuple[Importance, ...]
+    certain_links: tuple[str, ...]
+    unchecked_keys: tuple[str, ...]
+    default_keys: tuple[str, ...]
     certificate: tuple[Step, ...]
     flips: tuple[Flip, ...]
     why_not: WhyNot | None
@@ -181,6 +190,7 @@ def design_answer(
         return cost_groups(scenario, request, one) if money else _groups(one)
 
     cost = cost_draws(scenario, request, chosen, normals)
+    unchecked, defaults = running_cost_doubts(scenario, request, chosen)
     return DesignAnswer(
         catalogue=catalogue,
         request=request,
@@ -203,13 +213,25 @@ def design_answer(
         importance=importance(lambda z: np.log(value(chosen, z)), groups(chosen), normals),
         decides=()
         if runner_up is None
-        else importance(
-            lambda z: np.log(value(chosen, z) / value(runner_up, z)), {**groups(chosen), **groups(runner_up)}, normals
+        else deciding(
+            lambda z: value(chosen, z), lambda z: value(runner_up, z), {**groups(chosen), **groups(runner_up)}, normals
         ),
+        certain_links=()
+        if money and request.terms.kind != "cloud"
+        else _certain_links([one for one in (chosen, runner_up) if one is not None]),
+        unchecked_keys=unchecked,
+        default_keys=defaults,
         certificate=certificate(catalogue, request, chosen.design),
         flips=() if runner_up is None else flips(catalogue, request, chosen.design, runner_up.design),
         why_not=None if words is None else _why_not(catalogue, request, words, chosen.design),
     )
+
+
+def _certain_links(designs: Sequence[Settled]) -> tuple[str, ...]:
+    found = [
+        certain_link(trained.scenario, trained.case, trained.answer.learners) for one in designs for trained in one.trained
+    ]
+    return tuple(dict.fromkeys(link for link in found if link is not None))
 
 
 def _why_not(catalogue: Catalogue, request: Request, name: str, best: Design) -> WhyNot:
@@ -226,16 +248,14 @@ def warn_about_design(answer: DesignAnswer) -> None:
             warnings.simplefilter("always", SimulatorWarning)
             trained.case.warn_about(trained.answer.batch_samples)
             warn_about_unverified(trained.scenario, trained.case)
+            warn_about_certain_network(trained.scenario, trained.case, trained.answer.learners)
         for warning in caught:  # the scenario of one design has this workload alone
             text = str(warning.message).replace("workload[0]", trained.workload)
             warnings.warn(text, warning.category, stacklevel=2)
     used = [line.price for line in answer.chosen.bill.lines if line.price is not None and float(line.paid) > 0]
     if answer.request.terms.kind == "cloud":
         used = [rent for rent in (answer.chosen.design.option.kind.rent,) if rent is not None]
-    old = dict.fromkeys(f"{price.item} ({price.date})" for price in used if price.old)
-    if old:
-        text = f"prices more than three years older than the newest of the price book: {', '.join(old)}; ask for a quote"
-        warnings.warn(text, OldPriceWarning, stacklevel=2)
+    warn_about_old_prices(used)
     for one in answer.loose:
         warnings.warn(
             f"{one.design} takes {100 * one.difference:+.3g} % longer at flow level than in closed form: its links are shared",
@@ -258,9 +278,10 @@ def _asked(catalogue: Catalogue, scenario: Scenario, name: str | None) -> str | 
 
 
 def _distinct(designs: Sequence[Design]) -> list[Design]:
-    found: dict[tuple[int, int], Design] = {}
+    """Return each design once: a single node is the same one whatever would join it to others."""
+    found: dict[tuple[object, int], Design] = {}
     for design in designs:
-        found.setdefault((id(design.option), design.nodes), design)
+        found.setdefault((id(design.option) if design.nodes > 1 else design.option.kind.name, design.nodes), design)
     return list(found.values())
 
 
@@ -274,7 +295,7 @@ def _rivals(listed: Sequence[Settled]) -> list[Settled]:
                 found.setdefault(key(one), one)
         return list(found.values())[:MOST_RIVALS]
 
-    by_network = best_by(lambda one: (one.design.option.kind.name, one.design.option.network))
+    by_network = best_by(lambda one: (one.design.option.kind.name, one.design.option.network if one.design.nodes > 1 else None))
     return by_network if len(by_network) > 1 else best_by(lambda one: id(one.design.option))
 
 
@@ -326,14 +347,15 @@ def _what_would_be_feasible(request: Request, found: Found) -> str:
     parts = []
     for missed in found.missed:
         design, longest = missed.design, max(missed.design.times_s)
+        fastest = f"{design}{', as many nodes as the catalogue allows' if design.nodes == request.nodes_max else ''}"
         parts.append(
             {
-                "budget_usd": f"the cheapest that meets all else costs {design.cost_usd:,.0f} USD ({design}, {longest:.6g} s)",
-                "deadline_s": f"the fastest that meets all else takes {longest:.6g} s ({design}, {design.cost_usd:,.0f} USD)",
+                "budget_usd": f"the cheapest that meets all else costs {design.cost_usd:,.0f} USD ({design}, {longest:.4g} s)",
+                "deadline_s": f"the fastest that meets all else takes {longest:.4g} s ({fastest}, {design.cost_usd:,.0f} USD)",
                 "power_max_w": f"the most frugal that meets all else draws {design.power_w:,.0f} W "
                 f"({design}, {design.cost_usd:,.0f} USD)",
                 "runs_per_year": f"the runs of a year take {100 * design.busy_share:.4g} % of it on the fastest that meets "
-                f"all else ({design}, {design.cost_usd:,.0f} USD)",
+                f"all else ({fastest}, {design.cost_usd:,.0f} USD)",
             }[missed.limit]
         )
     return f"{asked}: {'; '.join(parts)}"

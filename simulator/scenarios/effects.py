@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from simulator.errors import (
@@ -15,9 +16,11 @@ from simulator.errors import (
     UnverifiedWarning,
 )
 from simulator.loading import Provenance, quantity, values_of
+from simulator.network.laws import ConstantReduce
 from simulator.scenarios.cases import Case
 from simulator.scenarios.cluster_sections import FabricReduce
 from simulator.scenarios.resolve import Scenario
+from simulator.scenarios.uncertain_network import delta_ranges, has_network, is_of_delta
 from simulator.uncertainty import Interval, extrapolation_sd, interval90, parameter_sd
 
 __all__ = [
@@ -192,8 +195,8 @@ def converge_interval90(
     """Return the 90 % interval of T_C at (M, P), or None (with a warning) where the scenario carries no uncertainty.
 
     Parameter errors of the updates law (its covariance), the law's own discrepancy, extrapolation and the run-to-run noise come
-    from the fit; each number with a low and a high end is moved to both ends, one at a time, with M and P kept. All are taken
-    as independent.
+    from the fit; each number with a low and a high end is moved to both ends, one at a time, with M and P kept; so are the
+    rates and latencies of a network, of the file and of the profiles. All are taken as independent.
     """
     value = float(case.model.converge_time_s(batch_samples, learners))
     spreads: dict[str, float] = {}
@@ -203,11 +206,20 @@ def converge_interval90(
         spreads["discrepancy of the updates law"] = case.fit.discrepancy_relative
         spreads["extrapolation in the mini-batch"] = extrapolation_sd(batch_samples, case.fit.batch_samples_range)
         run_to_run = case.fit.run_to_run_relative
+    on_network = has_network(scenario)
     ranges = {
-        path: times_at_ends(scenario, path, record, case_of, batch_samples, learners, value)
+        path: times_at_ends(scenario, case, path, record, case_of, batch_samples, learners)
         for path, record in scenario.records.items()
-        if (record.low is not None or record.high is not None) and is_of(path, case)
+        if (record.low is not None or record.high is not None)
+        and is_of(path, case)
+        and not (on_network and is_of_delta(path, case))
     }
+    for one in delta_ranges(scenario, case, learners):
+        low, high = (replace(case.model, reduce=ConstantReduce(delta_s=end)) for end in (one.low_s, one.high_s))
+        ranges[one.key] = (
+            float(low.converge_time_s(batch_samples, learners)),
+            float(high.converge_time_s(batch_samples, learners)),
+        )
     moved = {path: ends for path, ends in ranges.items() if min(ends) < value * (1 - 1e-12) or max(ends) > value * (1 + 1e-12)}
     if not any(spreads.values()) and not moved and not run_to_run:
         warnings.warn(
@@ -226,9 +238,10 @@ def is_of(path: str, case: Case) -> bool:
 
 
 def times_at_ends(
-    scenario: Scenario, path: str, record: Provenance, case_of: CaseOf, M: float, P: float, value: float
+    scenario: Scenario, case: Case, path: str, record: Provenance, case_of: CaseOf, M: float, P: float
 ) -> tuple[float, float]:
-    """T_C at the low and at the high end of one number; unchanged where an end breaks a rule."""
+    """T_C at the low and at the high end of one number, on the case's own network; unchanged where an end breaks a rule."""
+    value = float(case.model.converge_time_s(M, P))
     ends = [value, value]
     for i, end in enumerate((record.low, record.high)):
         if end is None:
@@ -237,6 +250,8 @@ def times_at_ends(
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 model = case_of(scenario.with_value(path, end)).model
+                if has_network(scenario) and not path.startswith("cluster."):
+                    model = replace(model, reduce=case.model.reduce)
                 ends[i] = float(model.converge_time_s(M, P))
         except (SimulatorError, ValueError, KeyError):
             continue

@@ -12,6 +12,7 @@ from simulator.errors import InfeasibleError
 from simulator.limits import EXTRAPOLATION_FACTOR, admissible_batch_samples
 from simulator.loading import Provenance, quantity, unit_of, values_of
 from simulator.overlap import SumOverlap
+from simulator.profiles import load_profile
 from simulator.scenarios.cases import Case
 from simulator.scenarios.explain_money import money_rows
 from simulator.scenarios.resolve import Scenario
@@ -61,6 +62,7 @@ EQUATIONS = {
     "discrepancy_relative": "90 % interval",
     "correlation": "90 % interval",
 }
+NETWORK_FIGURES = ("bandwidth_bytes_per_s", "usable_bandwidth_bytes_per_s", "radix", "port_bandwidth_bytes_per_s", "latency_s")
 ENVELOPE = ("source", "date", "verified", "notes", "title", "name", "use", "schema")
 
 
@@ -147,6 +149,26 @@ def _given(scenario: Scenario, case: Case) -> Iterator[dict[str, Any]]:
             record = scenario.hardware_records.get(f"{name}.{field.name}")
             unit = unit_of(field.name) if isinstance(value, float) else None
             yield _row(f"{name}.{field.name}", value, unit, record, None)
+    if hasattr(case.model.reduce, "network"):
+        yield from _of_network_profiles(scenario)
+
+
+def _of_network_profiles(scenario: Scenario) -> Iterator[dict[str, Any]]:
+    """Rows for the rates and latencies of the profiles that [network] names, by profile."""
+    section = scenario.sections.network
+    assert section is not None
+    seen: set[str] = set()
+    for key in ("host_link", "upper_link", "inner_link", "switch"):
+        name = getattr(section, key)
+        if not isinstance(name, str) or name in seen:
+            continue
+        seen.add(name)
+        kind = "switches" if key == "switch" else "networks"
+        profile, records = load_profile(kind, name, beside=scenario.folder, profile_folders=scenario.profile_folders)
+        for figure in NETWORK_FIGURES:
+            value = getattr(profile, figure, None)
+            if value is not None:
+                yield _row(f"{profile.name}.{figure}", value, unit_of(figure), records.get(figure), None)
 
 
 def _consequences(case: Case) -> list[dict[str, Any]]:

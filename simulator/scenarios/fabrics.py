@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from simulator.errors import Fault, ScenarioError
@@ -13,9 +15,11 @@ from simulator.network.clusters import ClusterNetwork
 from simulator.network.links import Link, host_link, tier_link
 from simulator.profiles import Network, Node, Switch, load_profile
 from simulator.scenarios.cluster_sections import LinkKeys, NetworkSection
+from simulator.scenarios.resolve import Scenario
 
-__all__ = ["network_of", "placed_ranks"]
+__all__ = ["delta_of", "fabric_law", "network_of", "placed_ranks"]
 
+NOTHING_MOVED: Mapping[tuple[str, str, str], float] = MappingProxyType({})
 SWITCHED = ("fat_tree", "leaf_spine", "rails")
 
 
@@ -28,6 +32,7 @@ def network_of(
     node: Node | None,
     accelerators: int,
     seed: int | None,
+    moved: Mapping[tuple[str, str, str], float] = NOTHING_MOVED,
 ) -> ClusterNetwork:
     """Return the cluster's network in plain numbers.
 
@@ -43,6 +48,8 @@ def network_of(
         How many.
     seed : int or None
         Of the scenario, for hashed ways.
+    moved : mapping of (str, str, str) to float
+        Figures that stand instead of those of the profiles of networks and switches, by kind, id and key.
 
     Raises
     ------
@@ -53,7 +60,9 @@ def network_of(
 
     def profile(kind: str, name: str, key: str) -> Any:
         try:
-            return load_profile(kind, name, beside=folder, profile_folders=profile_folders)[0]
+            found = load_profile(kind, name, beside=folder, profile_folders=profile_folders)[0]
+            other = {key: value for (of, called, key), value in moved.items() if (of, called) == (kind, found.name)}
+            return replace(found, **other) if other else found
         except ValueError as error:
             faults.append(Fault(file, f"network.{key}", str(error)))
         except ScenarioError as error:
@@ -67,15 +76,20 @@ def network_of(
             Fault(file, "network.switch", f"is missing: {section.topology} is built from switches with so many ports")
         )
 
+    share = section.achieved_share
+
     def link(value: str | LinkKeys | None, key: str, *, tier: bool) -> Link | None:
+        part = 1.0 if share is None or key == "inner_link" else share
         if isinstance(value, LinkKeys):
-            return Link(bandwidth_bytes_per_s=value.bandwidth_bytes_per_s, latency_s=value.latency_s)
+            return Link(bandwidth_bytes_per_s=part * value.bandwidth_bytes_per_s, latency_s=value.latency_s)
         if value is None:
             return None
         found: Network | None = profile("networks", value, key)
         if found is None:
             return None
         rate = found.usable_bandwidth_bytes_per_s or found.bandwidth_bytes_per_s
+        if share is not None and key != "inner_link":
+            rate = share * found.bandwidth_bytes_per_s
         if tier:
             return tier_link(rate, switch_latency_s=hop_s)
         try:
@@ -89,7 +103,7 @@ def network_of(
     host = link(section.host_link, "host_link", tier=False)
     if section.host_link is None:
         if node is not None and node.nic_bandwidth_bytes_per_s is not None:
-            host = host_link(node.nic_bandwidth_bytes_per_s, switch_latency_s=hop_s)
+            host = host_link((1.0 if share is None else share) * node.nic_bandwidth_bytes_per_s, switch_latency_s=hop_s)
         elif section.topology != "graph":
             faults.append(
                 Fault(
@@ -159,4 +173,45 @@ def delta_of(
         placement=placed_ranks(section, seed),
         sends=section.sends,
         message_overhead_s=section.message_overhead_s,
+    )
+
+
+def fabric_law(scenario: Scenario, index: int, accelerators: int, accelerators_per_learner: int) -> FabricDelta:
+    """Return Delta(P) of a scenario with [network] for one of its workloads; nothing is built yet.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        As resolved.
+    index : int
+        Which workload.
+    accelerators, accelerators_per_learner : int
+        Of the cluster, and of a learner.
+
+    Raises
+    ------
+    ScenarioError
+        With every number that is missing.
+    """
+    section, seed = scenario.sections.network, scenario.sections.seed
+    assert section is not None
+    gradient_bytes = scenario.sections.workload[index].gradient_bytes
+    if gradient_bytes is None:
+        raise ScenarioError([Fault(scenario.name, f"workload[{index}].gradient_bytes", "is missing: [network] carries them")])
+    network = network_of(
+        section,
+        file=scenario.name,
+        folder=scenario.folder,
+        profile_folders=scenario.profile_folders,
+        node=scenario.node,
+        accelerators=accelerators,
+        seed=seed,
+        moved=scenario.moved,
+    )
+    return delta_of(
+        section,
+        network,
+        gradient_bytes=gradient_bytes / accelerators_per_learner,
+        accelerators_per_learner=accelerators_per_learner,
+        seed=seed,
     )

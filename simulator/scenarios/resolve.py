@@ -63,6 +63,8 @@ class Scenario:
         Name of the option that was laid over.
     written, written_records
         `tree` and `records` before the profiles were laid in: the file, with the option and the flags.
+    moved : mapping of (str, str, str) to float
+        Figures of hardware profiles that stand instead of the profiles', by kind, id and key.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Scenario:
     profile_folders: tuple[Path, ...] = ()
     written: Table = field(default_factory=dict)
     written_records: Mapping[str, Provenance] = field(default_factory=dict)
+    moved: Mapping[tuple[str, str, str], float] = field(default_factory=dict)
 
     def resolved(self) -> dict[str, Any]:
         """Return what the answer was computed from: the scenario with its profiles laid in, and the hardware."""
@@ -97,6 +100,13 @@ class Scenario:
         if faults:
             raise ScenarioError(faults)
         return changed
+
+    def with_figure(self, kind: str, name: str, key: str, value: float) -> Scenario:
+        """Return the scenario with another figure in a hardware profile; ValueError where the profile refuses it."""
+        node = self.node
+        if kind == "nodes" and node is not None and node.name == name:
+            node = replace(node, **{key: value})  # type: ignore[arg-type]
+        return replace(self, node=node, moved={**self.moved, (kind, name, key): value})
 
     def laid_over(self, values: Mapping[str, Any]) -> Scenario:
         """Return the scenario with values laid over it by dotted key, as an option is; ScenarioError with every fault.

@@ -12,6 +12,7 @@ from simulator.scenarios.cases import Case
 from simulator.scenarios.costing import warn_about_prices
 from simulator.scenarios.effects import converge_interval90, warn_about_keys_without_effect, warn_about_unverified
 from simulator.scenarios.resolve import Scenario
+from simulator.scenarios.uncertain_network import warn_about_certain_network
 from simulator.studies.answer import Answer, answer, law_keys
 from simulator.uncertainty import Interval
 
@@ -48,6 +49,7 @@ def solved(scenario: Scenario, workload: str | None) -> list[Solved]:
 
     rows = answered(scenario, workload)
     warn_about_unverified(scenario, rows[0].case)
+    warn_about_certain_network(scenario, rows[0].case, max(row.answer.learners for row in rows))
     warn_about_prices(rows[0].case.cost)
     warn_about_keys_without_effect(scenario, case_of, outcome)
     return rows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,10 +11,12 @@ import numpy as np
 
 from simulator.convergence import InverseLaw
 from simulator.loading import Provenance, values_of
+from simulator.network.laws import ConstantReduce
 from simulator.quantities import FloatArray
 from simulator.scenarios.cases import Case
 from simulator.scenarios.effects import is_of, times_at_ends
 from simulator.scenarios.resolve import Scenario
+from simulator.scenarios.uncertain_network import DeltaRange, delta_ranges, has_network, is_of_delta
 from simulator.studies.chances import Normals, two_piece_factor
 from simulator.uncertainty import NORMAL_95, extrapolation_sd, parameter_sd
 
@@ -56,8 +58,8 @@ def time_spread(
 ) -> TimeSpread:
     """Return how T_C at (M, P) spreads: the law of updates with its covariance, discrepancy, extrapolation, and all ranges.
 
-    Quantities are named so that two clusters share what is the same: the law of a workload, Gamma on an accelerator, a key of
-    the file. An estimate from FLOPs has a utilisation of its own on each accelerator.
+    Quantities are named so that two clusters share what is the same: the law of a workload, Gamma on an accelerator, the rate
+    of a kind of link, a key of the file. An estimate from FLOPs has a utilisation of its own on each accelerator.
     """
     groups: dict[str, tuple[str, ...]] = {}
     factors: list[Factor] = []
@@ -66,8 +68,9 @@ def time_spread(
     base = float(model.converge_time_s(batch_samples, learners))
     step_s = float(model.step_time_s(batch_samples, learners))
     exact: dict[str, dict[str, _Ranged]] = {"compute": {}, "reduce": {}}
+    on_network = has_network(scenario)
     for path, record in scenario.records.items():
-        if (record.low is None and record.high is None) or not _matters(path, case):
+        if (record.low is None and record.high is None) or not _matters(path, case) or (on_network and is_of_delta(path, case)):
             continue
         name = _named(path, case, scenario)
         part, field = _part(path, case)
@@ -75,12 +78,14 @@ def time_spread(
             exact[part][field] = _Ranged.of(name, path, record, float(getattr(getattr(model, part), field)), scenario)
             groups[name] = (name,)
             continue
-        ends = times_at_ends(scenario, path, record, case_of, batch_samples, learners, base)
+        ends = times_at_ends(scenario, case, path, record, case_of, batch_samples, learners)
         if min(ends) < base * (1 - 1e-12) or max(ends) > base * (1 + 1e-12):
             groups[name] = (name,)
             factors.append(_by_ends(name, base, *ends))
-    if any(exact.values()):
-        factors.append(_by_model(case, exact, step_s, batch_samples, learners))
+    deltas = delta_ranges(scenario, case, learners)
+    groups |= {one.name: (one.name,) for one in deltas}
+    if any(exact.values()) or deltas:
+        factors.append(_by_model(case, exact, deltas, step_s, batch_samples, learners))
     return TimeSpread(converge_time_s=base, groups=groups, factors=tuple(factors))
 
 
@@ -162,11 +167,23 @@ def _by_ends(name: str, base: float, low_s: float, high_s: float) -> Factor:
     return lambda z: np.asarray(np.exp(np.where(z[name] > 0, up, down) * z[name] / NORMAL_95))
 
 
-def _by_model(case: Case, exact: Mapping[str, Mapping[str, _Ranged]], step_s: float, M: float, P: float) -> Factor:
-    """The time of an update from the laws themselves, with their parameters drawn."""
+def _by_model(
+    case: Case,
+    exact: Mapping[str, Mapping[str, _Ranged]],
+    deltas: Sequence[DeltaRange],
+    step_s: float,
+    M: float,
+    P: float,
+) -> Factor:
+    """The time of an update from the laws themselves, with their parameters drawn, and with Delta of a network."""
 
     def drawn(z: Normals) -> FloatArray:
         model: Any = case.model
+        if deltas:
+            delta_s = np.full(z.draws, deltas[0].value_s)
+            for one in deltas:
+                delta_s = delta_s * two_piece_factor(z[one.name], one.value_s, one.low_s, one.high_s)
+            model = replace(model, reduce=ConstantReduce(delta_s=delta_s))  # type: ignore[arg-type]
         for part, fields in exact.items():
             if fields:
                 values = {field: ranged.drawn(z) for field, ranged in fields.items()}

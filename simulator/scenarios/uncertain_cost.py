@@ -6,13 +6,15 @@ import numpy as np
 
 from simulator.costs.bill_of_materials import BillOfMaterials
 from simulator.costs.price_choice import UnitPrice
+from simulator.profiles import load_profile
 from simulator.quantities import FloatArray
+from simulator.scenarios.catalogue import spelled
 from simulator.scenarios.resolve import Scenario
 from simulator.scenarios.settled import Settled
 from simulator.studies.chances import Normals, two_piece_factor
 from simulator.studies.discrete.catalogue import Request
 
-__all__ = ["bill_draws", "cost_draws", "cost_groups", "price_name"]
+__all__ = ["bill_draws", "cost_draws", "cost_groups", "price_name", "running_cost_doubts"]
 
 POWER_KEYS = ("electricity_usd_per_kwh", "pue")
 """Keys of [cost] that the dollars of power are proportional to."""
@@ -76,6 +78,27 @@ def cost_groups(scenario: Scenario, request: Request, one: Settled) -> dict[str,
             if _ends(scenario, key) is not None:
                 groups[f"cost.{key}"] = (f"cost.{key}",)
     return groups | {price_name(price): (price_name(price),) for price in priced if price.has_range}
+
+
+def running_cost_doubts(scenario: Scenario, request: Request, one: Settled) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return what the dollars of power and facility rest on that nobody checked, and what is a default; nothing unless owned.
+
+    Tariff, PUE and facility of [cost], and the watts of the profiles of nodes and switches.
+    """
+    if request.terms.kind != "ownership":
+        return (), ()
+    keys = (*POWER_KEYS, *FACILITY_KEYS)
+    unchecked = [key for key in keys if (record := scenario.records.get(f"cost.{key}")) and record.verified is False]
+    option = one.design.option
+    parts = [("nodes", "node", option.kind.name), ("switches", "switch", option.switch if one.design.nodes > 1 else None)]
+    for kind, key, name in parts:
+        if name is not None:
+            spelling = spelled(scenario, key, name)
+            records = load_profile(kind, spelling, beside=scenario.folder, profile_folders=scenario.profile_folders)[1]
+            if "power_w" in records and records["power_w"].verified is False:
+                unchecked.append(f"power_w of {name}")
+    cost = scenario.sections.cost
+    return tuple(unchecked), tuple(key for key in keys if getattr(cost, key, None) is None)
 
 
 def _price_factor(price: UnitPrice, normals: Normals) -> FloatArray:

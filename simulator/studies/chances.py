@@ -15,7 +15,17 @@ import numpy as np
 from simulator.quantities import ArrayLike, FloatArray
 from simulator.uncertainty import NORMAL_95
 
-__all__ = ["DRAWS", "Chances", "Importance", "Normals", "chances", "importance", "interval90_of", "two_piece_factor"]
+__all__ = [
+    "DRAWS",
+    "Chances",
+    "Importance",
+    "Normals",
+    "chances",
+    "deciding",
+    "importance",
+    "interval90_of",
+    "two_piece_factor",
+]
 
 EQUAL = 1e-9
 """Relative difference of values that is rounding."""
@@ -132,6 +142,35 @@ class Importance:
 
     group: str
     share: float
+
+
+LEAST_SPREAD = 1e-3
+"""Standard deviation of log(one/other) below which nothing uncertain tells two options apart."""
+
+
+def deciding(
+    one: Callable[[Normals], FloatArray],
+    other: Callable[[Normals], FloatArray],
+    groups: Mapping[str, Iterable[str]],
+    normals: Normals,
+) -> tuple[Importance, ...]:
+    """Return what the ratio of two options hangs on, largest first; nothing where what is uncertain hardly moves it.
+
+    Examples
+    --------
+    What both share does not tell them apart:
+
+    >>> shared, own = (lambda z: np.exp(z["x"])), (lambda z: np.exp(z["x"] + 0.1 * z["y"]))
+    >>> deciding(shared, own, {"x": ["x"], "y": ["y"]}, Normals(base=1))[0].group
+    'y'
+    >>> deciding(shared, shared, {"x": ["x"]}, Normals(base=1))
+    ()
+    """
+
+    def apart(z: Normals) -> FloatArray:
+        return np.asarray(np.log(one(z) / other(z)))
+
+    return importance(apart, groups, normals) if float(np.std(apart(normals))) > LEAST_SPREAD else ()
 
 
 def importance(

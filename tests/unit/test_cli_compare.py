@@ -17,7 +17,8 @@ from tests.support import SCENARIO, assert_sound, changed, command, written
 COMMON_KEYS = {"schema", "command", "title", "seed", "versions", "warnings"}
 OWN_KEYS = {
     "best", "cheapest", "rows", "probability_best", "probability_cheapest", "probability_faster", "probability_cheaper",
-    "expected_regret_s", "expected_regret_usd", "by_learners", "crossovers", "searched",
+    "importance", "measure_next", "certain_links", "expected_regret_s", "expected_regret_usd",
+    "by_learners", "crossovers", "searched",
 }  # fmt: skip
 TWO = """
 [[option]]
@@ -243,6 +244,22 @@ def test_the_folder_has_tidy_tables_and_the_figure_is_drawn_again_by_plot(tmp_pa
     figure.unlink()
     assert command("plot", out).status == 0
     assert figure.read_bytes() == drawn
+
+
+def test_a_price_that_is_old_is_said_once_whatever_the_options(tmp_path: Path) -> None:
+    """Three options on the same nodes, whose price is of 2021; one of them on other switches."""
+    options = '\n[[option]]\nname = "a"\n[[option]]\nname = "b"\ncluster = { nodes = 4 }\n[[option]]\nname = "c"\n'
+    options += 'network = { topology = "fat_tree", switch = "qm8700", host_link = "ib-hdr" }\nreduce = { kind = "fabric" }\n'
+    text = SCENARIO + '\n[cost]\nkind = "purchase"\n[network]\ntopology = "fat_tree"\nswitch = "qm8700"\n'
+    said = [one for one in compared(tmp_path, text + options)["warnings"] if one["class"] == "OldPriceWarning"]
+    texts = [one["text"] for one in said]
+    assert len(texts) == len(set(texts)) > 0
+    (node,) = [one for one in texts if "dgx-a100-640" in one]
+    assert node == (
+        "the price of dgx-a100-640 per node is of 2021-06-30, more than three years older than the newest of the price book: "
+        "ask for a quote"
+    )
+    assert not [one for one in texts if one.startswith(("a", "b", "c")) and ": the price" in one]
 
 
 def test_what_all_options_say_is_said_once_and_the_rest_with_the_name_of_the_option(tmp_path: Path) -> None:

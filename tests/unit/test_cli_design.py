@@ -54,7 +54,8 @@ kind = "purchase"
 """
 KEYS = {
     "design", "objective", "budget_usd", "deadline_s", "power_max_w", "life_s", "cost_kind", "cost_usd_interval90",
-    "probability_within_budget", "unverified_usd", "bill", "certificate", "runner_up", "probability_best", "expected_regret",
+    "probability_within_budget", "unverified_usd", "unchecked_keys", "default_keys", "certain_links",
+    "bill", "certificate", "runner_up", "probability_best", "expected_regret",
     "expected_regret_relative", "rivals", "importance", "decides", "measure_next", "flips", "cheaper", "frontier",
     "frontier_ends", "settled",
     "order_changed", "proven", "not_computed", "compared", "beaten", "left_out", "why_not",
@@ -97,12 +98,13 @@ def test_the_first_lines_answer_the_buyer(tmp_path: Path) -> None:
     assert found.status == 0, found.err
     lines = found.out.splitlines()
     assert lines[2].startswith("Buy ")
-    heads = [line.strip().split("  ")[0] for line in lines[3:13]]
-    assert heads[:4] == ["price", "vision", "runner-up", "how sure"]
-    for words in ("would flip it", "measure next", "why not dgx-a100-640", "compared"):
-        assert words in heads, words
-    first = "\n".join(lines[:13])
-    assert "rests on prices that nobody checked" in first
+    heads = [line.strip().split("  ")[0] for line in lines[3:12]]
+    assert heads[:5] == ["price", "unverified", "vision", "runner-up", "how sure"]
+    assert {"would flip it", "measure next", "why not dgx-a100-640"} <= set(heads)
+    first = "\n".join(lines[:12])
+    assert "rest on prices that nobody checked; power, facility and operation are not in it" in first
+    assert "within the 3,000,000 USD of the budget with probability 0." in first
+    assert "Delta taken as certain: ib-ndr" in first
     assert "90 % between" in first
     assert "the choice is better with probability" in first
     for title in ("One step beside it", "Bill of materials", "Time against dollars", "The best designs at flow level"):
@@ -231,7 +233,10 @@ REFUSED = [
     Refused("node[0]: must be the id of one of the nodes, got 'hgx-h100'", ((NODES, 'node = ["hgx-h100"]'),)),
     Refused("did you mean 'ib-ndr'?", ((NETWORKS, 'network = ["ib-ndrr"]'),)),
     Refused("switch[0]: must be the id of one of the switches, got 'qm'", ((NETWORKS, f'switch = ["qm"]\n{NETWORKS}'),)),
-    Refused("the catalogue is empty: no switch of the catalogue fits eth40 (24)", ((NETWORKS, 'network = ["eth40"]'),)),
+    Refused(
+        "the catalogue is empty: no switch of the catalogue fits eth40: name one in design.choose.switch (24)",
+        ((NETWORKS, 'network = ["eth40"]'),),
+    ),
     Refused("topology[0]: must be one of star, fat_tree, leaf_spine, rails", (('"fat_tree"', '"graph"'),)),
     Refused("choose.topology: is missing, and [network] does not name one", (('topology = ["fat_tree"]\n', ""),)),
     Refused("network.collective: must be one of ring, rd", network('collective = "ps"')),
@@ -296,3 +301,79 @@ def test_intervals_are_those_that_the_ranges_give(tmp_path: Path) -> None:
     T = answer["design"]["time_s"]
     # quantiles of 4,096 draws: standard error of the 5 % quantile of log T about 0.02 of a spread of 0.2
     assert np.log([low / T, high / T]) == pytest.approx(np.log([0.3 / 0.4, 0.3 / 0.2]), abs=0.03)
+
+
+def test_a_single_node_is_one_design_whatever_would_join_it(tmp_path: Path) -> None:
+    one = (("nodes = { min = 1, max = 12 }", "nodes = { min = 1, max = 1 }"), (NODES, 'node = ["hgx-h100-2025"]'))
+    answer = command("design", design(tmp_path, *one), "--json").answer
+    assert answer["runner_up"] is None
+    assert len(answer["settled"]) == 1
+    assert answer["flips"] == []
+    assert [step["component"] for step in answer["certificate"]] == ["nodes"]  # one more, which is not allowed
+    assert answer["probability_best"] == 1.0
+
+
+def test_what_was_left_out_is_listed_with_its_reason(tmp_path: Path) -> None:
+    found = command("design", design(tmp_path, (NODES, 'node = ["hgx-h100-2025", "gaudi3-8"]')))
+    assert found.status == 0, found.err
+    assert "\nLeft out\n\n  96 designs: gaudi3-8 has no node price in the price book" in found.out
+    assert "192 designs, of which 96 cannot be built, priced or run" in found.out
+
+
+def test_a_step_to_a_network_takes_the_switch_that_can_be_bought(tmp_path: Path) -> None:
+    """Owned, the 400 Gbit/s networks come with two switches each, of one of which nobody knows the power."""
+    owned = (('kind = "purchase"', 'kind = "ownership"\nelectricity_usd_per_kwh = 0.1'), ("3e6 USD", "4e6 USD"))
+    answer = command("design", design(tmp_path, *owned), "--json").answer
+    (step,) = [step for step in answer["certificate"] if step["component"] == "network"]
+    assert step["delta_usd"] is not None
+    reasons = list(answer["left_out"])
+    assert "ownership pays for power, and the power of fs-ndr64 is not known" in reasons
+    assert "ownership pays for power, and the power of sn5400 is not known" in reasons
+
+
+def test_power_tariff_and_facility_are_said_to_be_unchecked_or_by_default(tmp_path: Path) -> None:
+    tariff = "electricity_usd_per_kwh = { value = 0.1, low = 0.08, high = 0.15, verified = false }"
+    path = design(tmp_path, ('kind = "purchase"', f'kind = "ownership"\n{tariff}'))
+    (line,) = [line for line in command("design", path).out.splitlines() if line.startswith("  unverified")]
+    answer = command("design", path, "--json").answer
+    chosen = answer["design"]
+    watts = [f"power_w of {chosen[key]}" for key in ("node", "switch")]
+    assert answer["unchecked_keys"] == ["electricity_usd_per_kwh", *watts]  # both profiles say: from memory
+    assert answer["default_keys"] == ["pue", "facility_usd_per_node"]
+    assert (
+        f"; nobody checked electricity_usd_per_kwh, {', '.join(watts)}; by default pue = 1.58; the facility is not in it"
+        in line
+    )
+    without = path.read_text(encoding="utf-8").replace(tariff + "\n", "")
+    refused = command("design", written(tmp_path, without))
+    assert refused.status == 1
+    assert "ownership pays for power, and there is no tariff: give [cost] electricity_usd_per_kwh" in refused.err
+
+
+def test_spot_says_what_is_not_in_it_and_single_runs_are_not_called_years(tmp_path: Path) -> None:
+    rented = (
+        (NODES, 'node = ["aws-p4d.24xlarge"]'), (NETWORKS, 'switch = ["qm8700"]'), ("runs_per_year = 20\n", ""),
+        ('kind = "purchase"', 'kind = "cloud"\nrent = "spot"'),
+    )  # fmt: skip
+    lines = command("design", design(tmp_path, *rented)).out.splitlines()
+    assert "USD for one run of each workload at " in lines[3]
+    assert " a node and hour (spot)" in lines[3]
+    assert lines[4].endswith("spot: nodes can be taken away, and what that costs is not in it")
+
+
+def test_as_many_nodes_as_the_catalogue_allows_are_said_to_be_so(tmp_path: Path) -> None:
+    found = command("design", design(tmp_path, ('budget_usd = "3e6 USD"', 'deadline_s = "2.5 s"')))
+    assert found.status == 1
+    assert ", as many nodes as the catalogue allows, " in found.err
+
+
+def test_why_not_a_network_speaks_of_nodes_that_it_joins(tmp_path: Path) -> None:
+    """Nothing says what power the switches of 100 Gbit/s draw: owned, no two nodes can be joined by them."""
+    owned = ('kind = "purchase"', 'kind = "ownership"\nelectricity_usd_per_kwh = 0.1')
+    path = design(tmp_path, owned, (NETWORKS, 'network = ["ib-ndr", "roce100"]'))
+    asked = command("design", path, "--why-not", "roce100", "--json").answer["why_not"]
+    assert asked["design"] is None
+    assert asked["text"] == "ownership pays for power, and the power of sn2700 is not known"
+    alone = design(tmp_path, ("nodes = { min = 1, max = 12 }", "nodes = { min = 1, max = 1 }"))
+    text = command("design", alone, "--why-not", "roce400", "--json").answer["why_not"]["text"]
+    assert text == "a single node, the most that the catalogue allows, is joined by nothing"

@@ -150,7 +150,7 @@ def test_the_text_names_the_best_the_next_and_the_flips(tmp_path: Path) -> None:
     found = command("compare", written(tmp_path, COMPARE))
     assert found.status == 0, found.err
     lines = found.out.splitlines()
-    assert lines[2].startswith("  fastest   all-reduce: ")
+    assert lines[2].startswith("  fastest       all-reduce: ")
     assert "all-reduce is faster with probability 1.00" in lines[3]
     assert "fastest of 2 with probability 1.00" in lines[4]
     assert "all-reduce first, then\n    server from 2 on\n    all-reduce from 21 on\n" in found.out

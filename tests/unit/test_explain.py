@@ -127,3 +127,12 @@ def test_learners_that_leave_no_host_for_the_servers_do_not_stop_the_explanation
 def test_the_utilisation_of_money_is_not_that_of_gamma() -> None:
     found = rows("h100-64-nodes")
     assert found["cost.utilisation"]["equation"] == "cost = total*T_C/(life*utilisation)"
+
+
+def test_the_rates_of_network_profiles_are_listed_with_their_ranges() -> None:
+    found = rows("resnet50-a100-compare", "--option", "100 GbE, all-reduce")
+    rate = found["roce100.usable_bandwidth_bytes_per_s"]
+    assert (rate["value"], rate["unit"], rate["verified"]) == (12e9, "B/s", False)
+    assert (rate["low"], rate["high"]) == (pytest.approx(38.6e9 / 8), None)
+    assert "issue trackers of nccl" in rate["source"]
+    assert found["sn2700.radix"]["value"] == 32

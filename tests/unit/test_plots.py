@@ -160,7 +160,7 @@ def test_names_stand_in_a_figure_as_they_are_written() -> None:
         figure, ax = plt.subplots()
         ax.plot([1, 2], [1, 2], label=plain_text(name))
         [entry] = ax.legend().get_texts()
-        drawn, is_formula = Text()._preprocess_math(entry.get_text())  # as the renderer sees it
+        drawn, is_formula = Text()._preprocess_math(entry.get_text())  # type: ignore[attr-defined]  # as the renderer sees it
         assert (drawn.strip(), is_formula) == (name, False)
         plt.close(figure)
 

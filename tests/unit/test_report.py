@@ -237,13 +237,42 @@ def test_a_report_in_the_way_is_refused_before_the_work(tmp_path: Path, name: st
     assert not (tmp_path / "out").exists()
 
 
-def test_a_report_that_cannot_be_written_is_an_error_of_the_request(tmp_path: Path) -> None:
+def test_a_report_that_cannot_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
     written(tmp_path, "a file", "there")
-    found = command("run", written(tmp_path, SCENARIO), "--report", tmp_path / "there" / "page.html")
+    page = tmp_path / "there" / "page.html"
+    found = command("run", written(tmp_path, SCENARIO), "--report", page, "--out", tmp_path / "out")
     assert found.status == 1
     assert found.out == ""
-    assert len(found.lines) == 1
-    assert "cannot be written" in found.lines[0]
+    assert found.lines == [f"--report {page}: cannot be written: {tmp_path / 'there'} is a file"]
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_report_whose_writing_fails_is_an_error_of_the_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, text: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("simulator.cli.report_file.write_text", full)
+    found = command("run", written(tmp_path, SCENARIO), "--report", tmp_path / "page.html")
+    assert found.status == 1
+    assert found.lines == [f"--report {tmp_path / 'page.html'}: cannot be written: No space left on device"]
+
+
+def test_resume_replaces_the_page_of_its_own_run_and_no_other(tmp_path: Path) -> None:
+    scenario, page, out = written(tmp_path, SCENARIO), tmp_path / "page.html", tmp_path / "out"
+    asked = ("run", scenario, "--report", page, "--out", out)
+    assert command(*asked).status == 0
+    first = page.read_text(encoding="utf-8")
+    page.write_text(first + "<!-- touched -->", encoding="utf-8")
+    assert command(*asked, "--resume").status == 0
+    assert page.read_text(encoding="utf-8") == first
+    other = first.replace('name="learnersim-run" content="', 'name="learnersim-run" content="0')
+    page.write_text(other, encoding="utf-8")
+    found = command(*asked, "--resume")
+    assert found.status == 1
+    assert found.lines == [
+        f"--report {page}: exists already, and is not a page of the run that --resume goes on with; name another file"
+    ]
+    assert page.read_text(encoding="utf-8") == other
 
 
 def test_force_replaces_a_report_and_leaves_nothing_beside_it(tmp_path: Path) -> None:

@@ -105,6 +105,11 @@ class Option:
         own = (self.kind.name, self.network, self.switch, self.topology, f"{self.oversubscription:g}:1")
         return tuple(name for name in own if name is not None)
 
+    @property
+    def links(self) -> str:
+        """What joins the nodes, in words."""
+        return self.network or f"the NICs of {self.kind.name}"
+
     def __str__(self) -> str:
         fabric = [self.network, self.topology and self.topology.replace("_", " ")]
         if self.topology not in (None, "star"):

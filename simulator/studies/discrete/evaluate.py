@@ -255,7 +255,7 @@ class Evaluator:
         reasons = {
             "does not fit the switches": asked & ~draft.fits,
             **self._unpriced(draft, nodes, asked & draft.fits & ~priced),
-            "the power of a part is not known": asked & draft.fits & priced & affordable & ~draft.buyable,
+            self._powerless(draft): asked & draft.fits & priced & affordable & ~draft.buyable,
             "no mini-batch is admissible": asked & draft.buyable & ~beaten & ~runs,
         }
         return Evaluated(
@@ -285,9 +285,19 @@ class Evaluator:
         if self.request.terms.kind == "cloud":
             return {f"{draft.option.kind.name} has no price of an hour": where}
         lines = self.catalogue.bill(draft.option, nodes).unpriced
+        if not lines and self.request.terms.electricity_usd_per_kwh is None:
+            return {"ownership pays for power, and there is no tariff: give [cost] electricity_usd_per_kwh": where}
         if not lines:
-            return {"ownership pays for power, and that of a part, or the tariff, is not known": where}
+            return {f"ownership pays for power, and {self._powerless(draft)}": where}
         return {"; ".join(dict.fromkeys(line.why_not for line in lines)): where}
+
+    def _powerless(self, draft: _Draft) -> str:
+        """Say of which parts nobody knows the power."""
+        plan = draft.option.plan
+        parts = [plan.node.name] if plan.node.power_w is None else []
+        if plan.switch is not None and plan.switch.power_w is None and plan.switch.power_max_w is None:
+            parts.append(plan.switch.name)
+        return f"the power of {' and '.join(parts) or 'a part'} is not known"
 
     def _in_a_node(self, option: Option, j: int) -> tuple[FloatArray, ...]:
         """Return learners, T_C and Delta of the fastest learners within one node; the same whatever joins the nodes."""

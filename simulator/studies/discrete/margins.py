@@ -19,6 +19,8 @@ from simulator.studies.discrete.search import Design, design_at
 
 __all__ = ["Flip", "Step", "certificate", "flips", "why_not"]
 
+Component = Literal["nodes", "network", "switch", "topology", "oversubscription", "node"]
+TAKEN = "times what it is taken to be"
 MOST_FACTOR = 10.0
 """Factors up to which a flip is looked for."""
 LIMIT_WORDS = {
@@ -49,7 +51,7 @@ class Step:
         Why it is not taken.
     """
 
-    component: Literal["nodes", "network", "switch", "topology", "oversubscription", "node"]
+    component: Component
     to: str
     delta_usd: float | None
     delta_s: float | None
@@ -104,13 +106,19 @@ def certificate(catalogue: Catalogue, request: Request, design: Design) -> tuple
         for count in (n + 1, n - 1)
         if count >= 1
     ]
-    for component in ("oversubscription", "topology", "switch", "network", "node"):
-        for option in _alternatives(catalogue, own, component):
-            name = {"oversubscription": f"{option.oversubscription:g} : 1", "node": option.kind.name}.get(
-                component, str(getattr(option, component, ""))
-            )
-            steps.append(_step(component, name, request, design, at(option, n), ""))
+    components: tuple[Component, ...] = ("oversubscription", "topology", "switch", "network", "node")
+    for component in components if n > 1 else ("node",):  # nothing joins a single node
+        for name, options in _alternatives(catalogue, own, component).items():
+            tried = [_step(component, name, request, design, at(option, n), "") for option in options]
+            steps.append(min(tried, key=_last))
     return tuple(steps)
+
+
+def _last(step: Step) -> tuple[bool, bool, float, float]:
+    """Order steps of one name, which leave a switch or a fabric open: possible ones first, then by time and money."""
+    if step.delta_s is None or step.delta_usd is None:
+        return True, True, np.inf, np.inf
+    return False, not step.feasible, step.delta_s, step.delta_usd
 
 
 def _outside(request: Request, nodes: int) -> str:
@@ -119,23 +127,21 @@ def _outside(request: Request, nodes: int) -> str:
     return f"fewer than the {request.nodes_min} that the catalogue allows" if nodes < request.nodes_min else ""
 
 
-def _alternatives(catalogue: Catalogue, own: Option, component: str) -> list[Option]:
-    """Return the options that differ in this component; those that it decides may follow (a network its switch)."""
+def _alternatives(catalogue: Catalogue, own: Option, component: str) -> dict[str, list[Option]]:
+    """Return the options that differ in this component, by its name; what it decides may follow (a network its switch)."""
     follows = {"network": ("switch",), "node": ("network", "switch", "topology", "oversubscription")}.get(component, ())
 
     def figure(option: Option, name: str) -> Any:
         return option.kind.name if name == "node" else getattr(option, name)
 
     names = ("node", "network", "switch", "topology", "oversubscription")
-    found: dict[Any, Option] = {}
+    found: dict[str, list[Option]] = {}
     for option in catalogue.options:
         value = figure(option, component)
         same = all(figure(option, name) == figure(own, name) for name in names if name != component and name not in follows)
-        if value != figure(own, component) and same:
-            if component == "node" and not _alike(option, own):
-                continue
-            found.setdefault(value, option)
-    return list(found.values())
+        if value != figure(own, component) and same and (component != "node" or _alike(option, own)):
+            found.setdefault(f"{value:g} : 1" if component == "oversubscription" else str(value), []).append(option)
+    return found
 
 
 def _alike(option: Option, own: Option) -> bool:
@@ -143,7 +149,7 @@ def _alike(option: Option, own: Option) -> bool:
 
 
 def _step(
-    component: Literal["nodes", "network", "switch", "topology", "oversubscription", "node"],
+    component: Component,
     to: str, request: Request, design: Design, found: tuple[Evaluated, int] | None, outside: str,
 ) -> Step:  # fmt: skip
     nothing = Step(
@@ -174,11 +180,11 @@ def _worse(request: Request, design: Design, delta_usd: float, delta_s: float) -
 
 
 def flips(catalogue: Catalogue, request: Request, design: Design, runner_up: Design) -> tuple[Flip, ...]:
-    """Return what would flip the choice: the price of the design's nodes, of its network, and its speed.
+    """Return what would flip the choice: the price of the design's nodes, of its network, its speed, its Delta.
 
     Prices: with the design's nodes (its switches and cables) dearer by a factor, the best count of its option is no better than
-    the runner-up's best. Speed: computing slower by a factor, at the same counts. Those that do not flip within a factor of ten
-    are left out.
+    the runner-up's best. Speed: computing slower by a factor, at the same counts; Delta, where the runner-up has another
+    network. Those that do not flip within a factor of ten are left out.
     """
     evaluator = Evaluator(catalogue=catalogue, request=request)
     mine, theirs = evaluator.of([design.option])[0], evaluator.of([runner_up.option])[0]
@@ -201,7 +207,12 @@ def flips(catalogue: Catalogue, request: Request, design: Design, runner_up: Des
         factor = _first_factor(lambda f: _slower(request, design, f) > runner_up.time_s)
         if factor is not None:
             variable = f"computing time on {design.option.kind.name}"
-            found.append(Flip(variable=variable, factor=factor, at=factor, unit="times what it is taken to be"))
+            found.append(Flip(variable=variable, factor=factor, at=factor, unit=TAKEN))
+    joined_otherwise = design.nodes > 1 and (design.option.links != runner_up.option.links or runner_up.nodes == 1)
+    if request.objective != "cost" and joined_otherwise and any(design.deltas_s):  # on the same network both would take longer
+        factor = _first_factor(lambda f: _slower(request, design, 1.0, f) > runner_up.time_s)
+        if factor is not None:
+            found.append(Flip(variable=f"Delta on {design.option.links}", factor=factor, at=factor, unit=TAKEN))
     return tuple(found)
 
 
@@ -248,17 +259,20 @@ def _first_factor(flipped: Callable[[float], bool]) -> float | None:
     return high
 
 
-def _slower(request: Request, design: Design, factor: float) -> float:
-    """Time of the objective with computing slower by a factor."""
+def _slower(request: Request, design: Design, factor: float, delta_factor: float = 1.0) -> float:
+    """Time of the objective with computing slower by a factor, and Delta longer by another."""
     times = []
     for job, P, delta_s in zip(design.option.kind.jobs, design.learners, design.deltas_s, strict=True):
         compute: Any = job.model.compute
-        if not isinstance(compute, KneeCompute | AffineCompute):
-            return -np.inf
-        slow = replace(compute, gamma_s_per_sample=factor * compute.gamma_s_per_sample, constant_s=factor * compute.constant_s)
-        model = replace(job.model, compute=slow)
+        if factor != 1.0:
+            if not isinstance(compute, KneeCompute | AffineCompute):
+                return -np.inf
+            gamma, constant = factor * compute.gamma_s_per_sample, factor * compute.constant_s
+            compute = replace(compute, gamma_s_per_sample=gamma, constant_s=constant)
+        model = replace(job.model, compute=compute)
         learners: FloatArray = np.array([float(P)])
-        times.append(best_times_s(model, learners, batch_ends(model, job.limits, learners), np.array([delta_s])))
+        ends = batch_ends(model, job.limits, learners)
+        times.append(best_times_s(model, learners, ends, np.array([delta_factor * delta_s])))
     weights = np.array([job.weight for job in design.option.kind.jobs])
     return float(request.time_s(weights, np.stack(times))[0])
 
@@ -283,11 +297,12 @@ def why_not(catalogue: Catalogue, request: Request, name: str, best: Design) -> 
             reasons[str(error)] = None
             continue
         reasons |= dict.fromkeys(one.reasons)
-        at = np.flatnonzero(one.within())
+        with_it = (one.nodes > 1) | (name == option.kind.name)  # nothing joins a single node
+        at = np.flatnonzero(one.within() & with_it)
         if len(at):
             good.append(design_at(one, int(at[np.lexsort((one.cost_usd[at], one.score[at]))[0]])))
-        elif one.possible.any():
-            at = np.flatnonzero(one.possible)
+        elif (one.possible & with_it).any():
+            at = np.flatnonzero(one.possible & with_it)
             i = int(at[np.lexsort((one.cost_usd[at],))[0]])
             near.append(
                 (", ".join(words for limit, words in LIMIT_WORDS.items() if not one.holds[limit][i]), design_at(one, i))
@@ -301,6 +316,8 @@ def why_not(catalogue: Catalogue, request: Request, name: str, best: Design) -> 
             design,
             f"none meets the request; the cheapest ({design}, {design.cost_usd:,.0f} USD) {words or 'meets no count'}",
         )
+    if options and request.nodes_max == 1:
+        return None, "a single node, the most that the catalogue allows, is joined by nothing"
     return None, "; ".join(reasons) or f"nothing in the catalogue has it: it was left out ({', '.join(catalogue.left_out)})"
 
 
