@@ -93,7 +93,7 @@ def continuous() -> None:
 
 
 def random_problem(rng: np.random.Generator) -> ContinuousProblem:
-    """Draw a problem: one to three workloads, three or four levers, every objective, limits that bind or do not, all bounds of M."""
+    """Draw a problem: one to three workloads, three or four levers, every objective, limits that bind or not, all bounds of M."""
 
     def decades(low: float, high: float) -> float:
         return float(10.0 ** rng.uniform(low, high))
@@ -124,7 +124,8 @@ def random_problem(rng: np.random.Generator) -> ContinuousProblem:
     components = [
         Component(
             name="compute", levers=("learners", "gamma_s_per_sample"),
-            cost_usd=lambda P, gamma: P * (base + p * (0.01 / gamma) ** e), power_w=lambda P, gamma: 700 * P * (0.01 / gamma) ** 0.5,
+            cost_usd=lambda P, gamma: P * (base + p * (0.01 / gamma) ** e),
+            power_w=lambda P, gamma: 700 * P * (0.01 / gamma) ** 0.5,
         ),
         Component(name="outer", levers=("delta_s",), cost_usd=lambda delta: b / delta**k, network=True),
     ]  # fmt: skip

@@ -77,9 +77,9 @@ def paper_time(time: TrainingTime, values: dict[str, float]) -> float:
     gamma = sum(factor * values[name] for name, factor in time.gamma.items())
     P = values["learners"]
     steps = {"constant": 1.0, "linear": P, "log": max(log(P) / log(2), 1.0)}
-    growth = time.reduce if isinstance(time.reduce, dict) else dict.fromkeys(time.delta, time.reduce)
-    delta = sum(factor * values[name] * steps[growth[name]] for name, factor in time.delta.items())
-    delta += time.fixed_delta_s + time.constant_s
+    delta = time.fixed_delta_s + time.constant_s
+    for name, factor in time.delta.items():
+        delta += factor * values[name] * steps[time.reduce if isinstance(time.reduce, str) else time.reduce[name]]
     N, alpha, knee = time.convergence.n_inf_updates, time.convergence.alpha_samples, time.knee_samples
     M = sqrt(alpha * delta * P / (N * gamma))  # Eqn 9 without the bound
     return min((N + alpha / x) * (gamma * max(x / P, knee) + delta) for x in (max(M, knee * P), knee * P))
@@ -303,8 +303,10 @@ def test_learners_end_where_the_largest_mini_batch_meets_the_knee() -> None:
 
 
 def test_learners_end_where_the_largest_mini_batch_fits_into_their_memory() -> None:
-    """M <= 16,000 and 200 samples a learner: below 80 learners memory holds M down, beyond M stays: T_C bends there, from
-    (N + alpha/(200 P)) (delta + 200 gamma) to (N + alpha/M) (delta + gamma M/P); delta so dear that both slopes matter."""
+    """M <= 16,000 and 200 samples a learner: below 80 learners memory holds M down, beyond M stays: T_C bends there.
+
+    It goes from (N + alpha/(200 P)) (delta + 200 gamma) to (N + alpha/M) (delta + gamma M/P); delta is dear, so 80 is the best.
+    """
     time = TrainingTime(convergence=law(1000.0, 6.4e7), knee_samples=20.0, max_batch_samples=16_000.0, max_local_samples=200.0)
     asked = problem(time, budget=1.6e6, b=2e6)
     found = continuous_design(asked)
@@ -359,7 +361,7 @@ def test_speeds_and_bandwidths_divide_and_each_lever_grows_in_its_own_way() -> N
 
 
 def test_learners_beyond_the_best_of_a_tree_are_left_idle() -> None:
-    """Delta = log2 P seconds, gamma so small that computing hardly counts: T_C is flat from its valley on, as a fine grid says."""
+    """Delta = log2 P seconds: T_C is flat from its valley on, which a fine grid finds too."""
     for alpha in (1e5, 1e6, 1e7, 1e8):
         time = TrainingTime(convergence=law(1000.0, alpha), knee_samples=1.0, reduce="log")
         values = {"gamma_s_per_sample": 0.01, "delta_s": 1.0}

@@ -22,7 +22,7 @@ NEAR = 1e-6
 """Slack within which a constraint counts as active after the first search."""
 NEWTON_STEPS = 40
 NEWTON_DIFFERENCES = (1e-5, 1e-8)
-"""Steps of central differences: the first is the more accurate, the second sees one side of a corner of the gradient near by."""
+"""Steps of central differences: the first is more accurate, the second sees one side of a corner of the gradient near by."""
 
 LEAST_PULL = 1e-9
 """Slopes of a logarithm below this are noise."""
@@ -240,8 +240,7 @@ def _polished(functions: Smooth, bounds: FloatArray, y: FloatArray) -> Found:
 
 @dataclass(frozen=True, slots=True)
 class _Conditions:
-    """Gradients balanced (relative to the pull on each coordinate), active objectives equal, active constraints met, weights
-    adding up to 1."""
+    """Gradients balanced, relative to the pull on each coordinate; active objectives equal, constraints met; weights sum to 1."""
 
     functions: Smooth
     y: FloatArray

@@ -17,7 +17,7 @@ from simulator.quantities import non_negative, positive
 __all__ = ["LEARNERS", "BestTime", "Growth", "TrainingTime"]
 
 Growth = Literal["constant", "linear", "log"]
-"""Delta with learners: delta (all-reduce on a full fat tree), delta P (synchronous parameter server), delta max(log2 P, 1) (tree)."""
+"""Delta of P learners: delta (all-reduce, full fat tree), delta P (synchronous parameter server), delta max(log2 P, 1) (tree)."""
 
 LEARNERS = "learners"
 """The lever that is the number of learners."""
@@ -118,7 +118,7 @@ class TrainingTime:
 
     @property
     def kinks_learners(self) -> Mapping[float, str]:
-        """Learners where the slope of T_C jumps, and why: where the largest mini-batch meets the memory, or the knee, of all."""
+        """Learners where the slope of T_C jumps, and why: the largest mini-batch meets the memory, or the knee, of all."""
         largest = min(self.max_batch_samples, self.convergence.batch_samples_range[1])
         kinks: dict[float, str] = {}
         if isfinite(largest):
@@ -130,6 +130,18 @@ class TrainingTime:
             kinks[FIRST_STEP] = "on Delta of {} grows with learners"
             kinks[ONE_VALLEY] = "on all learners of {} are used unless more would be slower"
         return kinks
+
+    def reduce_time_s(self, values: Mapping[str, float], learners: float, *, alone: bool = False) -> float:
+        """Return Delta in seconds when `learners` of a design train."""
+        constant, linear, log = (0.0, 0.0, 0.0) if alone else self._deltas(values)
+        return constant + linear * learners + log * _doublings(learners)
+
+    def _deltas(self, values: Mapping[str, float]) -> tuple[float, float, float]:
+        """Return the parts of Delta: constant, times P, times log2 P."""
+        parts: dict[Growth, float] = {"constant": self.fixed_delta_s, "linear": 0.0, "log": 0.0}
+        for lever, factor in self.delta.items():
+            parts[self._growth(lever)] += self._part(lever, factor, values)
+        return parts["constant"], parts["linear"], parts["log"]
 
     def _growth(self, lever: str) -> Growth:
         return self.reduce if isinstance(self.reduce, str) else self.reduce.get(lever, "constant")
@@ -148,12 +160,8 @@ class TrainingTime:
             One learner without a network: Delta = 0.
         """
         gamma = sum(self._part(lever, factor, values) for lever, factor in self.gamma.items())
-        delta: dict[Growth, float] = {}
-        for lever, factor in self.delta.items() if not alone else ():
-            growth = self._growth(lever)
-            delta[growth] = delta.get(growth, 0.0) + self._part(lever, factor, values)
-        fixed = delta.get("constant", 0.0) + self.constant_s + (0.0 if alone else self.fixed_delta_s)
-        law = _Law(self, gamma, fixed, delta.get("linear", 0.0), delta.get("log", 0.0))
+        constant, linear, log = (0.0, 0.0, 0.0) if alone else self._deltas(values)
+        law = _Law(self, gamma, constant + self.constant_s, linear, log)
         P = 1.0 if alone else values[LEARNERS]
         found = law.at(P)
         if found[1] > 0.0 and P > 1.0:  # more learners are slower: use fewer
@@ -216,7 +224,7 @@ class _Law:
         bound: str | None
         if N > 0:
             M, bound = sqrt(alpha * overhead * P / (N * gamma)), None
-            if not M > knee * P:
+            if not knee * P < M:
                 M, bound = knee * P, "knee"
         else:
             M, bound = inf, None
@@ -234,7 +242,7 @@ class _Law:
         return updates * update_s, per_learner, updates * local, updates, M, bound
 
     def fewer(self, P: float) -> tuple[float, At, float]:
-        """Return the learners, fewer than P, that are fastest, T_C there and its derivative by P: 0, or at a tree's 2 its own."""
+        """Return the learners, fewer than P, that are fastest, T_C there, and its derivative by P, which is 0."""
         if not self.log:
             best = self._valley(1.0, P) if self.at(1.0)[1] < 0.0 else 1.0
             return best, self.at(best), 0.0
