@@ -93,7 +93,7 @@ def continuous() -> None:
 
 
 def random_problem(rng: np.random.Generator) -> ContinuousProblem:
-    """Draw a problem: one to three workloads, three or four levers, every objective, limits that bind or not, all bounds of M."""
+    """Draw a problem: one to three workloads, three or four levers, every objective, limits of all kinds, all bounds of M."""
 
     def decades(low: float, high: float) -> float:
         return float(10.0 ** rng.uniform(low, high))

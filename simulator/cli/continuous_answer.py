@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from simulator.cli.output import print_lines, print_table
 from simulator.cli.words import BOUND_WORDS, aligned, figure_value, number, percent, seconds
-from simulator.scenarios.designing_continuous import SPEED, lever_of
+from simulator.scenarios.continuous_problem import SPEED, lever_of
 from simulator.studies.continuous.times import LEARNERS
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from simulator.quantities import non_negative, positive, whole
-from simulator.scenarios.checks import at_least_one, check
+from simulator.scenarios.checks import check
 
 __all__ = ["Compute", "ContinuousNetwork", "ContinuousSection", "Part"]
 
@@ -24,10 +24,12 @@ def _exponents(section: Compute | ContinuousNetwork) -> None:
 
 
 def _amounts(section: Compute | ContinuousNetwork) -> None:
-    """Check dollars and watts: >= 0, and something costs something."""
     check(section, usd=non_negative, usd_per_learner=non_negative, w=non_negative, w_per_learner=non_negative)
+
+
+def _costs_something(section: Compute | ContinuousNetwork) -> None:
     if section.usd == 0 and section.usd_per_learner == 0:
-        raise ValueError("usd_per_learner must be > 0 where usd is not given, got 0")
+        raise ValueError("must cost something: give usd, or usd_per_learner, or both")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,7 @@ class Compute:
     def __post_init__(self) -> None:
         _amounts(self)
         _exponents(self)
+        _costs_something(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,9 +88,8 @@ class ContinuousNetwork:
         check(self, latency_s=non_negative, **dict.fromkeys(dimensioned, positive))
         _amounts(self)
         _exponents(self)
-        if (self.delta_s is None) == (self.bandwidth_bytes_per_s is None):
-            given = "both" if self.delta_s is not None else "neither"
-            raise ValueError(f"delta_s must be given, or bandwidth_bytes_per_s, one of the two, got {given}")
+        if self.delta_s is None and self.bandwidth_bytes_per_s is None:
+            raise ValueError("must have delta_s or bandwidth_bytes_per_s, what it costs usd at, got neither")
         for name in BANDWIDTH_KEYS if self.delta_s is not None else DELTA_KEYS:
             if getattr(self, name) is not None:
                 raise ValueError(f"{name} must not be given beside {self.lever}, got {getattr(self, name):g}")
@@ -95,6 +97,7 @@ class ContinuousNetwork:
         if low > high:
             name = "delta_max_s" if self.delta_s is not None else "bandwidth_max_bytes_per_s"
             raise ValueError(f"{name} must be >= {low:g}, its lower end, got {high:g}")
+        _costs_something(self)
 
     @property
     def lever(self) -> str:
@@ -127,8 +130,8 @@ class ContinuousSection:
     accelerator: str
     compute: Compute
     network: tuple[ContinuousNetwork, ...]
-    learners_max: float
-    learners_min: float = 1.0
+    learners_max: int
+    learners_min: int = 1
     speed_min: float = 1.0
     speed_max: float = 1.0
     accelerators_per_learner: int = 1
@@ -137,8 +140,8 @@ class ContinuousSection:
     def __post_init__(self) -> None:
         check(
             self,
-            learners_min=at_least_one,
-            learners_max=at_least_one,
+            learners_min=whole,
+            learners_max=whole,
             speed_min=positive,
             speed_max=positive,
             accelerators_per_learner=whole,

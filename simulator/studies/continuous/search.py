@@ -240,7 +240,7 @@ def _polished(functions: Smooth, bounds: FloatArray, y: FloatArray) -> Found:
 
 @dataclass(frozen=True, slots=True)
 class _Conditions:
-    """Gradients balanced, relative to the pull on each coordinate; active objectives equal, constraints met; weights sum to 1."""
+    """Gradients balanced, relative to the pull on each coordinate; active objectives equal, constraints met, weights sum 1."""
 
     functions: Smooth
     y: FloatArray

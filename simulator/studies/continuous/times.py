@@ -17,7 +17,7 @@ from simulator.quantities import non_negative, positive
 __all__ = ["LEARNERS", "BestTime", "Growth", "TrainingTime"]
 
 Growth = Literal["constant", "linear", "log"]
-"""Delta of P learners: delta (all-reduce, full fat tree), delta P (synchronous parameter server), delta max(log2 P, 1) (tree)."""
+"""Delta of P learners: delta (all-reduce, full fat tree), delta P (parameter server), delta max(log2 P, 1) (tree)."""
 
 LEARNERS = "learners"
 """The lever that is the number of learners."""
