@@ -23,6 +23,8 @@ OF_A_CATALOGUE = (
     *("settled", "order_changed", "proven", "not_computed", "compared", "beaten", "left_out", "why_not", "life_s", "cost_kind"),
 )
 """Keys of `design` that only a catalogue has."""
+ROUNDING = 1e-9
+"""Differences below this are not printed: they depend on the machine."""
 GROWTH_WORDS = {"constant": "", "linear": " times P", "log": " times log2 P"}
 
 
@@ -248,7 +250,7 @@ def what_to_spend_on(answer: ContinuousAnswer) -> tuple[str, list[tuple[str, str
         facts.append(
             (
                 "proof",
-                f"{free} of {len(proof.marginals)} levers are free, gains per dollar equal within {proof.equal_within:.1e}",
+                f"{free} of {len(proof.marginals)} levers are free, gains per dollar equal within {max(proof.equal_within, ROUNDING):.0e}",
             )
         )
     share_busy = answer.busy_share

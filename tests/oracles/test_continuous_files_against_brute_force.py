@@ -57,7 +57,7 @@ def lever(answer: dict[str, Any], name: str) -> dict[str, Any]:
     return dict(row)
 
 
-def paper_time(P: Any, delta: Any, knee: float, gamma: float = GAMMA) -> Any:
+def paper_time(P: Any, delta: Any, knee: float, gamma: Any = GAMMA) -> Any:
     """Least T_C over M, Eqn 10."""
     M = np.maximum(np.sqrt(ALPHA * delta * P / (N_INF * gamma)), knee * P)
     return (N_INF + ALPHA / M) * (gamma * M / P + delta)
@@ -115,7 +115,8 @@ def test_the_optimum_is_that_of_a_fine_grid(tmp_path: Path, kind: str, knee: flo
         tmp_path, ("knee_samples = 1\n", f"knee_samples = {knee}\n"), ("delta_s = ", f'kind = "{kind}"\ndelta_s = ')
     )
     P = np.geomspace(2, 99.99, 200_001)
-    delta = B_USD_S / (BUDGET - P_USD * P) * {"constant": 1.0, "linear": P, "log": np.log2(P)}[kind]
+    growth: dict[str, Any] = {"constant": 1.0, "linear": P, "log": np.log2(P)}
+    delta = B_USD_S / (BUDGET - P_USD * P) * growth[kind]
     T = paper_time(P, delta, knee)
     alone_s = (N_INF + ALPHA / knee) * GAMMA * knee
     assert answer["design"]["time_s"] == pytest.approx(min(T.min(), alone_s), rel=EQUAL)
