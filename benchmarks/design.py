@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import tempfile
 import time
+from math import inf
 from pathlib import Path
 
+import numpy as np
+
 from simulator.convergence import InverseLaw
+from simulator.errors import InfeasibleError
 from simulator.scenarios import load_scenario
 from simulator.scenarios.catalogue import catalogue_of, request_of
 from simulator.studies.continuous.design import continuous_design
-from simulator.studies.continuous.problem import Component, ContinuousProblem, Lever
-from simulator.studies.continuous.times import TrainingTime
+from simulator.studies.continuous.problem import Component, ContinuousProblem, Lever, Objective
+from simulator.studies.continuous.times import Growth, TrainingTime
 from simulator.studies.discrete.search import search
 
 SCENARIO = """\
@@ -88,7 +92,75 @@ def continuous() -> None:
         print(f"continuous design, {label}: {seconds:.3f} s, gains equal within {found.certificate.equal_within:.1e}")
 
 
+def random_problem(rng: np.random.Generator) -> ContinuousProblem:
+    """Draw a problem: one to three workloads, three or four levers, every objective, limits of all kinds, all bounds of M."""
+
+    def decades(low: float, high: float) -> float:
+        return float(10.0 ** rng.uniform(low, high))
+
+    growths: tuple[Growth, ...] = ("constant", "linear", "log")
+    inner = bool(rng.random() < 0.6)
+    times = tuple(
+        TrainingTime(
+            name=f"job {i}",
+            convergence=InverseLaw(n_inf_updates=decades(1, 5), alpha_samples=decades(4, 9)),
+            knee_samples=decades(0, 2.5),
+            gamma={"gamma_s_per_sample": decades(-1, 1)},
+            delta={"delta_s": decades(-1, 1), **({"inner_s": 1.0} if inner else {})},
+            reduce=growths[rng.integers(3)],
+            max_batch_samples=decades(3, 6) if rng.random() < 0.3 else inf,
+            max_local_samples=decades(2, 4) if rng.random() < 0.3 else inf,
+            weight=float(rng.uniform(0.2, 3)),
+        )
+        for i in range(rng.integers(1, 4))
+    )
+    lowest, highest = (1e-4, 0.1) if rng.random() < 0.7 else (0.01, 0.01)
+    levers = [
+        Lever(name="learners", lowest=1, highest=decades(1.5, 5)),
+        Lever(name="gamma_s_per_sample", lowest=lowest, highest=highest),
+        Lever(name="delta_s", lowest=1e-5, highest=1e2),
+    ]
+    p, base, e, b, k = decades(2.5, 4.5), rng.integers(2) * 1e3, rng.uniform(0.5, 2.2), decades(2, 5), rng.uniform(0.5, 1.5)
+    components = [
+        Component(
+            name="compute", levers=("learners", "gamma_s_per_sample"),
+            cost_usd=lambda P, gamma: P * (base + p * (0.01 / gamma) ** e),
+            power_w=lambda P, gamma: 700 * P * (0.01 / gamma) ** 0.5,
+        ),
+        Component(name="outer", levers=("delta_s",), cost_usd=lambda delta: b / delta**k, network=True),
+    ]  # fmt: skip
+    if inner:
+        levers.append(Lever(name="inner_s", lowest=1e-6, highest=1e2))
+        components.append(Component(name="inner", levers=("inner_s",), cost_usd=lambda delta: 200 / delta**0.7, network=True))
+    objectives: tuple[Objective, ...] = ("mean_time", "weighted_time", "worst_time", "cost")
+    objective = objectives[rng.integers(4)]
+    return ContinuousProblem(
+        workloads=times, levers=tuple(levers), components=tuple(components), objective=objective,
+        budget_usd=decades(4.5, 8) if objective != "cost" else inf,
+        deadline_s=decades(3, 8) if objective == "cost" or rng.random() < 0.2 else inf,
+        power_max_w=decades(4, 7) if rng.random() < 0.4 else inf,
+    )  # fmt: skip
+
+
+def many_continuous(count: int) -> None:
+    """Time random continuous designs: the middle, the slowest, and how nearly their gains are equal."""
+    seconds, equal, infeasible = [], [], 0
+    for seed in range(count):
+        problem = random_problem(np.random.default_rng(seed))
+        start = time.process_time()
+        try:
+            equal.append(continuous_design(problem).certificate.equal_within)
+        except InfeasibleError:
+            infeasible += 1
+        seconds.append(time.process_time() - start)
+    print(
+        f"{count:,} random continuous designs, {infeasible} infeasible: median {np.median(seconds):.4f} s, 99 % below "
+        f"{np.quantile(seconds, 0.99):.3f} s, slowest {max(seconds):.3f} s; gains equal within {max(equal):.1e}"
+    )
+
+
 if __name__ == "__main__":
     continuous()
+    many_continuous(2_000)
     for overlap in ("", 'overlap = { kind = "power", exponent = 2.0 }'):
         catalogue_search(overlap)

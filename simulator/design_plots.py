@@ -71,11 +71,12 @@ def plot_frontier(run: Mapping[str, Any], ax: Axes) -> Axes:
     for key, colour, marker, words in (("runner_up", "C1", "s", "runner-up"), ("design", CHOSEN, "D", "design")):
         row = run[key]
         if row is not None:
-            ranged = row["cost_usd_range"]
+            ranged = row.get("cost_usd_range") or [row["cost_usd"]] * 2  # a continuous design has no range
+            named = f"{row['nodes']} x {row['node']}" if "node" in row else f"{row['learners']:,.4g} learners"
             sides = [[max(row["cost_usd"] - ranged[0], 0.0)], [max(ranged[1] - row["cost_usd"], 0.0)]]
             ax.errorbar(
                 [row["cost_usd"]], [row["time_s"] / unit_s], xerr=sides, color=colour, marker=marker, ls="none", capsize=3,
-                label=f"{words}: {row['nodes']} x {row['node']}", zorder=5,
+                label=f"{words}: {named}", zorder=5,
             )  # fmt: skip
     if run["budget_usd"] is not None:
         ax.axvline(run["budget_usd"], color="0.4", ls="--", lw=1.2, label="budget")
@@ -115,7 +116,7 @@ def plot_batches(rows: Sequence[Mapping[str, Any]], one: Mapping[str, Any], ax: 
         [one["batch_samples"]], [one["converge_time_s"] / unit_s], marker="D", color=CHOSEN, ls="none", label=words, zorder=5
     )
     ax.set(xscale="log", yscale="log", xlabel=label("batch_samples"), ylabel=f"time to converge ({unit})")
-    ax.set_title(f"{plain_text(one['workload'])} on {one['learners']:,} learners")
+    ax.set_title(f"{plain_text(one['workload'])} on {one['learners']:,.6g} learners")
     _plain(ax, x=True, y=True)
     ax.legend()
     return ax
@@ -140,6 +141,9 @@ def plot_spending(run: Mapping[str, Any], left: Axes, right: Axes) -> None:
     left.set(xlabel="dollars (USD)", title="Where the money goes")
     left.locator_params(axis="x", nbins=4)
     _money(left, x=True)
+    if run["optimality"] is not None:
+        _plot_equal_gains(run, right)
+        return
     steps = [step for step in run["certificate"] if step["gain_s_per_usd"] is not None and step["component"] != "node"]
     steps = steps[:MOST_BARS][::-1]
     if not steps:
@@ -160,6 +164,30 @@ def plot_spending(run: Mapping[str, Any], left: Axes, right: Axes) -> None:
     from matplotlib.patches import Patch
 
     right.legend(handles=[Patch(color="C2", label="spending more"), Patch(color="C1", label="saving")], loc="best")
+
+
+def _plot_equal_gains(run: Mapping[str, Any], ax: Axes) -> None:
+    """Draw what a thousand dollars more gain through each lever: as much for all that are free."""
+    rows = [row for row in run["certificate"] if row["gain_s_per_usd"] is not None][::-1]
+    if not rows:
+        ax.set_axis_off()
+        return
+    gains = [1000.0 * row["gain_s_per_usd"] for row in rows]
+    unit_s, unit = time_unit(max(abs(gain) for gain in gains) or 1.0)
+    names = [row["lever"].rsplit("_bytes_per_s", 1)[0].removesuffix("_s").replace(".", "\n") for row in rows]
+    ax.barh(names, [gain / unit_s for gain in gains], color=["C2" if row["free"] else "C1" for row in rows])
+    last = 1000.0 * run["optimality"]["gain_s_per_usd"] / unit_s
+    ax.axvline(last, color="0.4", ls="--", lw=1.2)
+    ax.set(xlabel=f"time gained per 1,000 USD ({unit})", title="Through each lever")
+    ax.locator_params(axis="x", nbins=5)
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    kinds = [("C2", "free", True), ("C1", "at a bound", False)]
+    handles: list[Any] = [
+        Patch(color=colour, label=words) for colour, words, free in kinds if any(row["free"] is free for row in rows)
+    ]
+    ax.legend(handles=[*handles, Line2D([], [], color="0.4", ls="--", label="the last dollar")], loc="best")
 
 
 def plot_importance(run: Mapping[str, Any], ax: Axes) -> Axes:

@@ -24,7 +24,8 @@ ZERO_IS_FINE = {
     "in_node_s", "node_jump_s", "per_doubling_s", "across_nodes_s", "delta_s", "latency_s", "constant_s", "usd_per_node_hour",
     "seed", "n_inf_updates", "correlation", "discrepancy_relative", "run_to_run_relative", "relative_sd", "checkpoint_s",
     "restart_s", "spare_nodes", "arrival_s", "electricity_usd_per_kwh", "facility_usd_per_node", "per_learner_hour",
-    "duration_s", "nics", "inner_latency_s", "learner", "fraction", "backward_fraction",
+    "duration_s", "nics", "inner_latency_s", "learner", "fraction", "backward_fraction", "price_exponent", "power_exponent",
+    "usd", "usd_per_learner", "w", "w_per_learner",
 }  # fmt: skip
 WHOLE = {
     "seed", "nodes", "accelerators", "accelerators_per_learner", "data_set_samples", "max_local_samples", "buckets", "schema",

@@ -126,6 +126,64 @@ pue = 1.58
 facility_usd_per_node = 50_000
 """
 
+CONTINUOUS = """\
+# learnersim design continuous.toml
+schema = 1
+title = "learners, speed and two networks as real numbers"
+
+[[workload]]
+use = "resnet50-mlperf"
+weight = 3
+
+[[workload]]
+use = "bert-mlperf"
+
+[design]
+objective = "weighted_time"
+budget_usd = "5e6 USD"
+deadline_s = "1 day"
+power_max_w = "400 kW"
+
+[design.continuous]
+accelerator = "a100-sxm-80"
+accelerators_per_learner = 1
+learners_min = 1
+learners_max = 4096
+speed_min = 0.5
+speed_max = 2.8
+
+[design.continuous.compute]
+usd = 50e3
+usd_per_learner = { value = 20875, low = 18549, high = 20875, source = "a price list", verified = false }
+price_exponent = 0.8
+w = 5e3
+w_per_learner = 812
+power_exponent = 0.5
+
+[[design.continuous.network]]
+name = "fabric"
+bandwidth_bytes_per_s = "25 GB/s"
+bandwidth_min_bytes_per_s = "1 GB/s"
+bandwidth_max_bytes_per_s = "400 GB/s"
+latency_s = "20 us"
+usd = 100e3
+usd_per_learner = 2800
+price_exponent = 1.0
+
+[[design.continuous.network]]
+name = "steps"
+kind = "log"
+delta_s = "0.3 ms"
+delta_min_s = "40 us"
+delta_max_s = "1 s"
+usd = 20e3
+
+[[design.continuous.part]]
+name = "storage"
+usd = 150e3
+usd_per_learner = 500
+"""
+
 COMPARE = """\
 # learnersim compare compare.toml
 schema = 1
@@ -238,6 +296,7 @@ reduce.delta_s = ["1 ms", "5 ms"]
 SAMPLES = {
     "simulate": SIMULATE,
     "design": DESIGN,
+    "continuous design": CONTINUOUS,
     "compare": COMPARE,
     "allocate": ALLOCATE,
     "sweep": SWEEP,

@@ -372,6 +372,7 @@ def test_the_file_that_start_writes_is_one_that_design_takes(tmp_path: Path, cap
     found = answered(capsys, "start", str(tmp_path / "design.toml"), "--answers", str(answers))
     sections = load_scenario(found["path"]).sections
     assert sections.design is not None
+    assert sections.design.choose is not None
     assert sections.design.budget_usd == 5e6
     bill = ("--node", sections.design.choose.node[0], "--nodes", "1")
     assert answered(capsys, "bom", *bill)["total_usd"] > 0

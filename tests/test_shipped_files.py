@@ -25,7 +25,8 @@ HARDWARE_FILES = sorted(HARDWARE.rglob("*.toml"))
 WORKLOADS = sorted((SCENARIOS / "workloads").glob("*.toml"))
 EVERY = sorted(SCENARIOS.glob("*.toml"))
 ALLOCATIONS = [path for path in EVERY if "\n[allocate]\n" in path.read_text(encoding="utf-8")]
-RUNS = [path for path in EVERY if path not in ALLOCATIONS]
+CONTINUOUS = [path for path in EVERY if "\n[design.continuous]\n" in path.read_text(encoding="utf-8")]
+RUNS = [path for path in EVERY if path not in (*ALLOCATIONS, *CONTINUOUS)]
 WORDS = {"schema", "name", "title", "kind", "vendor", "released", "unit", "sample_unit", "fabric", "latency_kind", "notes"}
 DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
 
@@ -163,6 +164,25 @@ def test_the_command_in_the_comment_is_right(path: Path) -> None:
             _, verb, named, *flags = shlex.split(line.removeprefix("#   "))
             assert (ROOT / named).resolve() == path
             assert command(verb, path, *flags).status == 0
+
+
+@pytest.mark.parametrize("path", CONTINUOUS, ids=ids(CONTINUOUS))
+def test_a_design_of_real_numbers_answers_and_says_where_its_numbers_come_from(path: Path) -> None:
+    (line,) = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#   learnersim ")]
+    _, verb, named, *flags = shlex.split(line.removeprefix("#   "))
+    assert (verb, (ROOT / named).resolve()) == ("design", path)
+    found = command("design", path.stem, *flags, "--json")
+    assert found.status == 0, found.err
+    assert found.answer["optimality"]["equal_within"] < 1e-6
+    records = load_scenario(path.stem).records
+    priced = ("usd", "usd_per_learner", "price_exponent", "w", "w_per_learner", "power_exponent")
+    figures = [key for key in records if key.startswith("design.continuous.") and key.rsplit(".", 1)[-1] in priced]
+    assert figures
+    for key in figures:
+        record = records[key]
+        assert record.source, key
+        assert record.date, key
+        assert record.verified is not None, key
 
 
 DESIGNS = [path for path in RUNS if "\n[design]\n" in path.read_text(encoding="utf-8")]

@@ -10,7 +10,11 @@ from simulator.cli.flags import OutputFlags, ScenarioFlags
 from simulator.errors import SimulatorError
 
 if TYPE_CHECKING:
+    import warnings
+
+    from simulator.cli.output import Output
     from simulator.report import Page
+    from simulator.scenarios.resolve import Scenario
 
 __all__ = ["design"]
 
@@ -34,7 +38,7 @@ def design(
     Parameters
     ----------
     scenario
-        A scenario file with [design] and [cost], or the name of a shipped one.
+        A scenario file with [design], or the name of a shipped one: a catalogue with prices, or [design.continuous].
     budget
         Dollars instead of the file's budget_usd: 5e6, or "5e6 USD".
     deadline
@@ -60,7 +64,15 @@ def design(
         loaded = choice.load(scenario)
         title, seed = loaded.sections.title or loaded.name, loaded.sections.seed
         inputs = [loaded.tree, limits, why_not]
+        continuous = loaded.sections.design is not None and loaded.sections.design.continuous is not None
+        for flag, given in (("--why-not", why_not), ("--report", report)):
+            if continuous and given is not None:
+                raise SimulatorError(f"{flag} needs a catalogue, [design.choose]: {loaded.name} has [design.continuous]")
         out = Output.prepared("design", output, title=title, seed=seed, inputs=inputs, figures=figures, report=report)
+        if continuous:
+            with request_errors(loaded.name):
+                _continuous(loaded, title, limits, out, caught)
+            return
         with request_errors(loaded.name):
             answer = design_answer(
                 loaded,
@@ -93,6 +105,25 @@ def design(
         draw=draw,
         page=page,
     )
+
+
+def _continuous(
+    loaded: Scenario, title: str, limits: Mapping[str, float | None], out: Output, caught: list[warnings.WarningMessage]
+) -> None:
+    """Answer a scenario with [design.continuous]."""
+    from simulator.cli.continuous_answer import continuous_keys, continuous_tables, print_continuous
+    from simulator.scenarios.designing_continuous import continuous_answer, warn_about_continuous
+
+    answer = continuous_answer(loaded, budget_usd=limits["budget_usd"], deadline_s=limits["deadline_s"])
+    warn_about_continuous(loaded, answer)
+    own, tables = continuous_keys(answer), continuous_tables(answer) if out.saves else {}
+
+    def draw(folder: Path) -> list[Path]:
+        from simulator.design_plots import draw_design
+
+        return draw_design(folder, own, tables["batch.csv"])
+
+    out.emit(own, caught, scenario=loaded, text=lambda: print_continuous(title, answer), tables=tables, draw=draw)
 
 
 def _limit(key: str, text: str | None) -> float | None:

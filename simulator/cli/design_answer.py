@@ -106,6 +106,7 @@ def design_keys(answer: DesignAnswer) -> dict[str, Any]:
         "default_keys": answer.default_keys,
         "bill": [bill_row(line) for line in chosen.bill.lines],
         "certificate": [_step_keys(step) for step in answer.certificate],
+        "optimality": None,
         "runner_up": runner_up,
         "probability_best": sure.probability_best[0],
         "expected_regret": sure.expected_regret,

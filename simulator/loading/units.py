@@ -25,6 +25,8 @@ SUFFIX_UNITS = {
     "_usd_per_node_hour": "USD/hour",
     "_usd_per_kwh": "USD/kWh",
     "_usd_per_node": "USD",
+    "_usd_per_learner": "USD",
+    "_w_per_learner": "W",
     "_bytes_per_s": "B/s",
     "_samples_per_s": "sample/s",
     "_flop_per_s": "FLOP/s",

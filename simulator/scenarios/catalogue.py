@@ -17,11 +17,19 @@ from simulator.scenarios.cases import Case
 from simulator.scenarios.cluster_sections import FabricReduce
 from simulator.scenarios.costing import cost_terms_of, fitting_switches, misfit, price_list_of, rent_of
 from simulator.scenarios.resolve import Scenario, checked
-from simulator.scenarios.verb_sections import DesignSection
+from simulator.scenarios.verb_sections import ChooseSection, DesignSection
 from simulator.studies.discrete.catalogue import Catalogue, Job, NodeKind, Option, RememberedPrices, Request
 from simulator.time_to_converge import ReduceModel
 
-__all__ = ["accelerators_per_learner", "catalogue_of", "network_table", "request_of", "scenario_of", "spelled"]
+__all__ = [
+    "accelerators_per_learner",
+    "catalogue_of",
+    "network_table",
+    "of_one_workload",
+    "request_of",
+    "scenario_of",
+    "spelled",
+]
 
 NAME_ONE = ": name one in design.choose.switch"
 NOT_OF_A_RUN = ("design", "option", "compare", "sweep", "allocate", "job", "simulate")
@@ -56,8 +64,8 @@ def request_of(scenario: Scenario, *, budget_usd: float | None = None, deadline_
     }
     return Request(
         objective=design.objective,
-        nodes_min=design.choose.nodes.min,
-        nodes_max=design.choose.nodes.max,
+        nodes_min=_choose(scenario).nodes.min,
+        nodes_max=_choose(scenario).nodes.max,
         terms=terms,
         **{name: value for name, value in limits.items() if value is not None},
     )
@@ -72,7 +80,7 @@ def catalogue_of(scenario: Scenario) -> Catalogue:
         With every fault: a topology or collective without a closed form; workloads that can run on no node of the catalogue.
         Nodes that others may stand in for are left out, and counted.
     """
-    choose = _design(scenario).choose
+    choose = _choose(scenario)
     _refuse_what_has_no_closed_form(scenario)
     left_out: Counter[str] = Counter()
     counts = choose.nodes.max - choose.nodes.min + 1
@@ -99,6 +107,13 @@ def _design(scenario: Scenario) -> DesignSection:
     return found
 
 
+def _choose(scenario: Scenario) -> ChooseSection:
+    choose = _design(scenario).choose
+    if choose is None:
+        raise ScenarioError([Fault(scenario.name, "design.choose", "is missing: it is the catalogue that is searched")])
+    return choose
+
+
 def _profile(scenario: Scenario, kind: str, name: str, key: str) -> Any:
     try:
         return load_profile(kind, name, beside=scenario.folder, profile_folders=scenario.profile_folders)[0]
@@ -112,7 +127,7 @@ def _is_fabric(scenario: Scenario) -> bool:
 
 
 def _refuse_what_has_no_closed_form(scenario: Scenario) -> None:
-    choose, network = _design(scenario).choose, scenario.sections.network
+    choose, network = _choose(scenario), scenario.sections.network
     faults = []
     for i, topology in enumerate(choose.topology or ((network.topology,) if network and network.topology else ())):
         if topology not in CLOSED_TOPOLOGIES:
@@ -149,7 +164,7 @@ def _options(scenario: Scenario, node: Node, left_out: Counter[str], counts: int
         kind, laws = _kind(scenario, node, None)
         yield Option(kind=kind, network=None, switch=None, topology=None, oversubscription=1.0, plan=plan, deltas=laws)
         return
-    choose, section = _design(scenario).choose, scenario.sections.network
+    choose, section = _choose(scenario), scenario.sections.network
     own = (section.topology,) if section is not None and section.topology is not None else ()
     first: NodeKind | None = None
     for link, switch in _links(scenario, left_out, counts):
@@ -224,7 +239,7 @@ def _kind(scenario: Scenario, node: Node, network: Table | None) -> tuple[NodeKi
 
 def _links(scenario: Scenario, left_out: Counter[str], counts: int) -> Iterator[tuple[Network | None, Switch | None]]:
     """Yield networks with the switches that they can be plugged into."""
-    choose, section = _design(scenario).choose, scenario.sections.network
+    choose, section = _choose(scenario), scenario.sections.network
     named = choose.network or ((section.host_link,) if section is not None and isinstance(section.host_link, str) else ())
     listed = choose.switch or ((section.switch,) if section is not None and section.switch is not None else ())
     switches = [_profile(scenario, "switches", name, f"design.choose.switch[{i}]") for i, name in enumerate(listed)]
@@ -259,7 +274,7 @@ def network_table(scenario: Scenario, network: str | None, switch: str | None, t
 def spelled(scenario: Scenario, key: str, name: str) -> str:
     """Return how the file names a profile: a path stays one."""
     design = scenario.sections.design
-    listed = getattr(design.choose, key) if design is not None else ()
+    listed = getattr(design.choose, key) if design is not None and design.choose is not None else ()
     return next((one for one in listed if one == name or one.rsplit("/", 1)[-1] == f"{name}.toml"), name)
 
 
@@ -286,23 +301,50 @@ def scenario_of(
     ScenarioError
         If it breaks a rule.
     """
-    prefix = f"workload[{index}]"
-    tree = {key: value for key, value in scenario.tree.items() if key not in NOT_OF_A_RUN}
     design = scenario.sections.design
     named = (
         next((name for name in design.choose.node if name == node.name or name.endswith(f"/{node.name}.toml")), node.name)
-        if design
+        if design is not None and design.choose is not None
         else node.name
     )
     per_learner = accelerators_per_learner(scenario, index, node)
     whole = max(1, per_learner // node.accelerators)  # nodes of a learner: what is left over stands idle
-    tree["cluster"] = {"node": named, "nodes": nodes - nodes % whole, "accelerators_per_learner": per_learner}
-    tree["workload"] = [scenario.tree["workload"][index]]
-    tree.pop("network", None)
-    if network is not None:
-        tree["network"] = network
-    if learners is not None:
-        tree["run"] = {**(tree.get("run") or {}), "learners": learners}
+    cluster = {"node": named, "nodes": nodes - nodes % whole, "accelerators_per_learner": per_learner}
+    run = None if learners is None else {**(scenario.tree.get("run") or {}), "learners": learners}
+    return of_one_workload(scenario, index, cluster, network=network, run=run)
+
+
+def of_one_workload(
+    scenario: Scenario,
+    index: int,
+    cluster: Table,
+    *,
+    network: Table | None = None,
+    run: Table | None = None,
+    without: tuple[str, ...] = (),
+) -> Scenario:
+    """Return the scenario of one workload on a cluster, with nothing of other verbs, and not the sections `without`.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        With any number of workloads.
+    index : int
+        Which workload.
+    cluster, network, run : dict
+        These sections; no [network], and the file's [run], where they are not given.
+    without : tuple of str
+        Sections to leave out.
+
+    Raises
+    ------
+    ScenarioError
+        If it breaks a rule.
+    """
+    prefix = f"workload[{index}]"
+    tree = {key: value for key, value in scenario.tree.items() if key not in (*NOT_OF_A_RUN, *without, "network")}
+    tree |= {"cluster": cluster, "workload": [scenario.tree["workload"][index]]}
+    tree |= {key: table for key, table in (("network", network), ("run", run)) if table is not None}
     records = {
         (f"workload[0]{key.removeprefix(prefix)}" if key.startswith(f"{prefix}.") else key): record
         for key, record in scenario.records.items()

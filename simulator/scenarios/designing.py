@@ -269,8 +269,8 @@ def _asked(catalogue: Catalogue, scenario: Scenario, name: str | None) -> str | 
     if name is None:
         return None
     word = name.replace(" ", "")
-    design = scenario.sections.design
-    listed = (*design.choose.node, *design.choose.network, *design.choose.switch) if design is not None else ()
+    choose = scenario.sections.design.choose if scenario.sections.design is not None else None
+    listed = (*choose.node, *choose.network, *choose.switch) if choose is not None else ()
     known = {one for option in catalogue.options for one in option.names} | set(listed)
     if word not in known:
         raise InfeasibleError(f"--why-not: nothing in the catalogue is called {name!r}{did_you_mean(word, known)}")

@@ -177,12 +177,18 @@ def faults_of_network_names(tree: Table, folder: Path, folders: list[Path], file
 
 
 def faults_of_choices(tree: Table, folder: Path, folders: list[Path], file: str) -> list[Fault]:
-    """Check that the profiles that [design.choose] names exist."""
+    """Check that the profiles that [design.choose] and [design.continuous] name exist."""
     design = tree.get("design")
-    choose = design.get("choose") if isinstance(design, dict) else None
-    if not isinstance(choose, dict):
-        return []
+    choose, continuous = (design.get(key) if isinstance(design, dict) else None for key in ("choose", "continuous"))
     faults = []
+    accelerator = continuous.get("accelerator") if isinstance(continuous, dict) else None
+    if isinstance(accelerator, str):
+        try:
+            find("accelerators", accelerator, beside=folder, profile_folders=folders)
+        except ValueError as error:
+            faults.append(Fault(file, "design.continuous.accelerator", str(error)))
+    if not isinstance(choose, dict):
+        return faults
     for key, kind in (("node", "nodes"), ("network", "networks"), ("switch", "switches")):
         listed = choose.get(key)
         for i, name in enumerate(listed if isinstance(listed, list) else []):

@@ -53,6 +53,7 @@ def broken_rules(scenario: Scenario) -> list[Fault]:
     found += _cost(scenario)
     found += _run(scenario)
     found += _simulate(scenario)
+    found += _design(scenario)
     found += _sweep(scenario)
     found += _crossovers(scenario)
     found += _jobs(scenario)
@@ -110,7 +111,8 @@ def _network(scenario: Scenario) -> list[tuple[str, str]]:
         faults.append(("reduce.kind", "'fabric' needs a [network]"))
     if network is None:
         return faults
-    chosen = scenario.sections.design is not None and bool(scenario.sections.design.choose.topology)
+    design = scenario.sections.design
+    chosen = design is not None and design.choose is not None and bool(design.choose.topology)
     if network.topology is None and not chosen:
         faults.append(("network.topology", "is missing (only [design.choose] may choose it)"))
     if network.collective == "hierarchical" and (network.inner is None) != (network.outer is None):
@@ -145,6 +147,19 @@ def _cost(scenario: Scenario) -> list[tuple[str, str]]:
         return [("cost.prices", f"must be 'shipped' or name a price book beside the scenario, got {cost.prices!r}")]
     if cost.kind != "cloud" and cost.usd_per_node_hour is not None:
         return [("cost.usd_per_node_hour", f"belongs to kind = 'cloud', not to {cost.kind!r}")]
+    return []
+
+
+def _design(scenario: Scenario) -> list[tuple[str, str]]:
+    design = scenario.sections.design
+    if design is None:
+        return []
+    if design.choose is None and design.continuous is None:
+        return [("design", "must have [design.choose], a catalogue, or [design.continuous], real numbers")]
+    if design.choose is not None and design.continuous is not None:
+        return [("design.continuous", "must not be given beside [design.choose]: a catalogue, or real numbers")]
+    if design.continuous is not None and design.life_s is not None:
+        return [("design.life_s", f"belongs to [design.choose]; here prices are for the whole life, got {design.life_s:g}")]
     return []
 
 

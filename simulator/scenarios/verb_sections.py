@@ -8,11 +8,21 @@ from typing import Literal
 from simulator.quantities import non_negative, positive, whole
 from simulator.scenarios.checks import Best, at_least_one, check, whole_from_zero
 from simulator.scenarios.cluster_sections import Topology
+from simulator.scenarios.continuous_section import ContinuousSection
 from simulator.studies.allocation.options import Unit
 from simulator.studies.allocation.speedup import SpeedUp
 from simulator.studies.allocation.static import Objective
 
-__all__ = ["POLICY_NAMES", "AllocateSection", "CompareSection", "DesignSection", "JobSection", "RunSection", "SimulateSection"]
+__all__ = [
+    "POLICY_NAMES",
+    "AllocateSection",
+    "ChooseSection",
+    "CompareSection",
+    "DesignSection",
+    "JobSection",
+    "RunSection",
+    "SimulateSection",
+]
 
 MOST_REPLICATIONS = 1_000_000
 MOST_DRAWN = 1_000_000
@@ -204,7 +214,8 @@ class ChooseSection:
 class DesignSection:
     """[design]: what to buy."""
 
-    choose: ChooseSection
+    choose: ChooseSection | None = None
+    continuous: ContinuousSection | None = None
     objective: Literal["mean_time", "weighted_time", "worst_time", "cost"] = "mean_time"
     budget_usd: float | None = None
     deadline_s: float | None = None

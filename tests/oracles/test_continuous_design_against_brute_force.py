@@ -75,9 +75,11 @@ def brute_force(asked: ContinuousProblem) -> float:
 def paper_time(time: TrainingTime, values: dict[str, float]) -> float:
     """Least T_C over M in one line of the paper, by trying M: golden section on log M of Eqn 5."""
     gamma = sum(factor * values[name] for name, factor in time.gamma.items())
-    delta = sum(factor * values[name] for name, factor in time.delta.items())
     P = values["learners"]
-    delta = (delta * P if time.reduce == "linear" else delta) + time.fixed_delta_s + time.constant_s
+    steps = {"constant": 1.0, "linear": P, "log": max(log(P) / log(2), 1.0)}
+    delta = time.fixed_delta_s + time.constant_s
+    for name, factor in time.delta.items():
+        delta += factor * values[name] * steps[time.reduce if isinstance(time.reduce, str) else time.reduce[name]]
     N, alpha, knee = time.convergence.n_inf_updates, time.convergence.alpha_samples, time.knee_samples
     M = sqrt(alpha * delta * P / (N * gamma))  # Eqn 9 without the bound
     return min((N + alpha / x) * (gamma * max(x / P, knee) + delta) for x in (max(M, knee * P), knee * P))
@@ -143,7 +145,7 @@ def test_at_the_border_of_the_branches_both_answers_are_the_same() -> None:
 
 
 @pytest.mark.parametrize("knee", [1.0, 20.0, 300.0])
-@pytest.mark.parametrize("reduce", ["constant", "linear"])
+@pytest.mark.parametrize("reduce", ["constant", "linear", "log"])
 def test_designs_match_a_global_search(knee: float, reduce: Any) -> None:
     asked = problem(TrainingTime(convergence=law(), knee_samples=knee, reduce=reduce))
     found = continuous_design(asked)
@@ -300,6 +302,87 @@ def test_learners_end_where_the_largest_mini_batch_meets_the_knee() -> None:
     assert held.reason == "from 100 learners on the largest mini-batch of workload is below the knee of every learner"
 
 
+def test_learners_end_where_the_largest_mini_batch_fits_into_their_memory() -> None:
+    """M <= 16,000 and 200 samples a learner: below 80 learners memory holds M down, beyond M stays: T_C bends there.
+
+    It goes from (N + alpha/(200 P)) (delta + 200 gamma) to (N + alpha/M) (delta + gamma M/P); delta is dear, so 80 is the best.
+    """
+    time = TrainingTime(convergence=law(1000.0, 6.4e7), knee_samples=20.0, max_batch_samples=16_000.0, max_local_samples=200.0)
+    asked = problem(time, budget=1.6e6, b=2e6)
+    found = continuous_design(asked)
+    assert found.values["learners"] == pytest.approx(80.0, rel=1e-9)
+    (held,) = [one for one in found.certificate.marginals if one.lever == "learners"]
+    assert held.reason == "from 80 learners on the largest mini-batch of workload fits into the memory of its learners"
+
+    def one_dimension(P: float) -> float:
+        delta = 2e6 / (1.6e6 - P_USD * P)
+        M = min(200.0 * P, 16_000.0)
+        return (1000.0 + 6.4e7 / M) * (delta + 0.01 * M / P)
+
+    assert found.time_s == pytest.approx(min(one_dimension(P) for P in np.linspace(2, 150, 14_801)), rel=EQUAL)
+    assert found.certificate.equal_within < EQUAL
+
+
+def test_speeds_and_bandwidths_divide_and_each_lever_grows_in_its_own_way() -> None:
+    """The same problem in gamma = 0.01/speed and delta = 4e8/bandwidth: the same optimum, elasticities with the other sign."""
+    growth: Any = {"delta_s": "log", "inner_s": "constant"}
+    time = TrainingTime(convergence=law(), knee_samples=8.0, delta=BOTH, reduce=growth)
+    first = continuous_design(three_components(time, budget_usd=2e6))
+    assert first.time_s == pytest.approx(brute_force(three_components(time, budget_usd=2e6)), rel=EQUAL)
+    turned: Any = {"bandwidth": "log", "inner_s": "constant"}
+    other = TrainingTime(
+        convergence=law(), knee_samples=8.0, gamma={"speed": 0.01}, delta={"bandwidth": 4e8, "inner_s": 1.0}, reduce=turned,
+        inverse=frozenset({"speed", "bandwidth"}),
+    )  # fmt: skip
+    asked = ContinuousProblem(
+        workloads=(other,),
+        levers=(
+            Lever(name="learners", lowest=1, highest=1e5),
+            Lever(name="speed", lowest=0.1, highest=100),
+            Lever(name="bandwidth", lowest=4e6, highest=4e13),
+            Lever(name="inner_s", lowest=1e-6, highest=1e2),
+        ),
+        components=(
+            Component(name="compute", levers=("learners", "speed"), cost_usd=lambda P, v: P * (2_000 + 8_000 * v**1.5)),
+            Component(
+                name="outer", levers=("bandwidth", "learners"), cost_usd=lambda B, P: 5_000 * B / 4e8 + 50 * P, network=True
+            ),
+            Component(name="inner", levers=("inner_s",), cost_usd=lambda d: 200 / d**0.7, network=True),
+        ),
+        budget_usd=2e6,
+    )
+    second = continuous_design(asked)
+    assert second.time_s == pytest.approx(first.time_s, rel=1e-9)
+    assert second.values["speed"] == pytest.approx(0.01 / first.values["gamma_s_per_sample"], rel=EQUAL)
+    assert second.values["bandwidth"] == pytest.approx(4e8 / first.values["delta_s"], rel=EQUAL)
+    here, there = ({one.lever: one.elasticity for one in found.certificate.marginals} for found in (first, second))
+    assert there["speed"] == pytest.approx(-here["gamma_s_per_sample"], rel=1e-5)
+    assert second.certificate.equal_within < EQUAL
+
+
+def test_learners_beyond_the_best_of_a_tree_are_left_idle() -> None:
+    """Delta = log2 P seconds: T_C is flat from its valley on, which a fine grid finds too."""
+    for alpha in (1e5, 1e6, 1e7, 1e8):
+        time = TrainingTime(convergence=law(1000.0, alpha), knee_samples=1.0, reduce="log")
+        values = {"gamma_s_per_sample": 0.01, "delta_s": 1.0}
+        grid = [paper_time(time, {**values, "learners": P}) for P in np.geomspace(2, 1e5, 40_001)]
+        found = time.best({**values, "learners": 1e5})
+        assert found.converge_time_s == pytest.approx(min(grid), rel=1e-7)
+        if found.learners < 1e5:
+            assert found.slopes["learners"] == 0.0
+
+
+def test_what_cannot_be_met_is_found_out_without_wandering() -> None:
+    """Limits far out of reach on every piece: said at once, with what would be feasible."""
+    times = tuple(
+        TrainingTime(name=f"{i}", convergence=law(10.0**i, 6.4e6), knee_samples=8.0, delta=BOTH, max_batch_samples=1e4 * 2**i,
+                     max_local_samples=100.0)
+        for i in (1, 2, 3)
+    )  # fmt: skip
+    with pytest.raises(InfeasibleError, match=r"no design meets 1,500 USD and 1e\+09 s: the cheapest costs 2,\d\d\d USD"):
+        continuous_design(three_components(*times, objective="worst_time", budget_usd=1_500, deadline_s=1e9))
+
+
 def test_a_frontier_gets_faster_with_money_and_its_gains_fall() -> None:
     time = TrainingTime(convergence=law(), knee_samples=8.0, delta=BOTH)
     found = continuous_frontier(three_components(time, budget_usd=inf), np.geomspace(1e5, 1e7, 9).tolist())
@@ -365,7 +448,7 @@ def test_faulty_problems_are_refused() -> None:
     gamma=decades(1e-4, 1),
     delta=decades(1e-5, 1),
     P=decades(1.01, 1e4),
-    reduce=st.sampled_from(["constant", "linear"]),
+    reduce=st.sampled_from(["constant", "linear", "log"]),
     most=st.sampled_from([inf, 500.0, 20_000.0]),
     local=st.sampled_from([inf, 4.0, 64.0]),
 )

@@ -67,7 +67,8 @@ class Certificate:
     gain_s_per_w : float
         Seconds that one more watt would gain; 0 where power is not short.
     equal_within : float
-        Largest relative difference between a free lever's gain per dollar and `gain_s_per_usd`; 0 with no free lever.
+        Largest relative difference between a free lever's gain per dollar and `gain_s_per_usd` (relative to the price of its
+        watts, where that is more); 0 with no free lever.
     money_elasticity : float
         Per cent of the time that one per cent more money gains.
     workload_weights : mapping of str to float
@@ -115,7 +116,9 @@ def certificate(system: System, found: Found, bounds: FloatArray) -> Certificate
         per_usd = -(seconds[i] + seconds_of_watts[i]) / usd[i] if usd[i] else None
         is_free = found.at_bound[i] == 0
         if is_free and per_usd is not None and gain > 0:
-            differences.append(abs(per_usd / gain - 1.0))
+            watts_s = float(np.broadcast_to(seconds_of_watts, usd.shape)[i])
+            largest = max(abs(gain * usd[i]), abs(watts_s))  # where watts are dear, what they leave for dollars is a difference
+            differences.append(abs((per_usd - gain) * usd[i]) / largest)
         value = values[lever.name]
         marginals.append(
             Marginal(
@@ -164,8 +167,12 @@ def _reason(system: System, lever: str, side: float, usd: float, bounds: FloatAr
     own = next(one for one in system.free if one.name == lever)
     at = float(np.exp(bounds[1] if side > 0 else bounds[0]))
     if lever == LEARNERS and own.lowest * (1 + 1e-12) < at < own.highest * (1 - 1e-12):
-        short = [time.name for time in system.problem.workloads if any(abs(P / at - 1) < 1e-9 for P in time.kinks_learners)]
-        return f"from {at:.6g} learners on the largest mini-batch of {', '.join(short)} is below the knee of every learner"
+        words: dict[str, list[str]] = {}
+        for time in system.problem.workloads:
+            for P, why in time.kinks_learners.items():
+                if abs(P / at - 1) < 1e-9:
+                    words.setdefault(why, []).append(time.name)
+        return f"from {at:.6g} learners " + ", ".join(why.format(", ".join(names)) for why, names in words.items())
     takes = usd * side > 0
     return f"at its {end}, {at:.6g}: " + ("it would take more money" if takes else "no money is to be saved by less of it")
 

@@ -31,8 +31,8 @@ class TimeAtBest(Protocol):
         """Levers that it depends on."""
 
     @property
-    def kinks_learners(self) -> tuple[float, ...]:
-        """Numbers of learners where its slope jumps."""
+    def kinks_learners(self) -> Mapping[float, str]:
+        """Numbers of learners where its slope jumps, and what is so from there on, with {} for its name."""
 
     def best(self, values: Mapping[str, float], *, alone: bool = False) -> BestTime:
         """Return T_C, its slopes and M_opt; `alone`: one learner without a network."""

@@ -6,7 +6,7 @@ constraints met exactly) then makes it exact, and gives the multipliers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,7 +21,11 @@ AGREE = 1e-7
 NEAR = 1e-6
 """Slack within which a constraint counts as active after the first search."""
 NEWTON_STEPS = 40
-NEWTON_STEP = 1e-5
+NEWTON_DIFFERENCES = (1e-5, 1e-8)
+"""Steps of central differences: the first is more accurate, the second sees one side of a corner of the gradient near by."""
+
+LEAST_PULL = 1e-9
+"""Slopes of a logarithm below this are noise."""
 
 
 class Smooth(Protocol):
@@ -82,13 +86,44 @@ def least_largest(functions: Smooth, bounds: FloatArray, near: FloatArray | None
     """
     found: list[Found] = []
     first = [] if near is None else [np.clip(near, bounds[:, 0], bounds[:, 1])]
+    allowed: FloatArray | None = None
     for start in [*first, *_starts(bounds)]:
         one = _polished(functions, bounds, _sequential(functions, bounds, start))
+        if one.violation > AGREE and len(bounds):  # SLSQP wanders where it begins far outside: begin where all is allowed
+            if allowed is None:
+                allowed, violation = _least_violation(functions, bounds, one.y, start)
+                if violation > AGREE:
+                    found.append(replace(one, y=allowed, violation=violation))
+                    break
+            one = _polished(functions, bounds, _sequential(functions, bounds, allowed))
         agrees = any(abs(one.value - other.value) < AGREE and max(one.violation, other.violation) < AGREE for other in found)
         found.append(one)
         if agrees or not len(bounds):
             break
     return min(found, key=lambda one: (max(one.violation - AGREE, 0.0), one.value))
+
+
+@dataclass(frozen=True, slots=True)
+class _Violation:
+    """The constraints of other functions as objectives."""
+
+    functions: Smooth
+
+    def objectives(self, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the constraints."""
+        return self.functions.constraints(y)
+
+    def constraints(self, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return none."""
+        return np.zeros(0), np.zeros((0, len(y)))
+
+
+def _least_violation(functions: Smooth, bounds: FloatArray, *starts: FloatArray) -> tuple[FloatArray, float]:
+    """Return the place of the least largest constraint, and that constraint."""
+    places = [_sequential(_Violation(functions), bounds, start) for start in starts]
+    found = [(float(functions.constraints(y)[0].max(initial=0.0)), y) for y in places]
+    violation, y = min(found, key=lambda pair: pair[0])
+    return y, violation
 
 
 def _starts(bounds: FloatArray) -> list[FloatArray]:
@@ -126,6 +161,7 @@ def _sequential(functions: Smooth, bounds: FloatArray, start: FloatArray) -> Flo
     towards = np.append(np.zeros(n), 1.0)
     ends: list[tuple[float | None, float | None]] = [(low, high) for low, high in bounds.tolist()]
     walls: Any = {"type": "ineq", "fun": lambda z: -evaluated(z)[0][skip:], "jac": lambda z: -evaluated(z)[1][skip:]}
+    has_walls = len(first) > skip or len(functions.constraints(start)[0]) > 0
     objective: Any = (lambda z: z[n]) if several else (lambda z: evaluated(z)[0][0])
     slope: Any = (lambda _: towards) if several else (lambda z: evaluated(z)[1][0])
     with warnings.catch_warnings():
@@ -135,7 +171,7 @@ def _sequential(functions: Smooth, bounds: FloatArray, start: FloatArray) -> Flo
             np.append(start, first.max()) if several else start,
             jac=slope,
             bounds=[*ends, (None, None)] if several else ends,
-            constraints=[walls],
+            constraints=[walls] if has_walls else [],
             method="SLSQP",
             options={"ftol": 1e-11, "maxiter": 200},
         )
@@ -166,13 +202,15 @@ def _polished(functions: Smooth, bounds: FloatArray, y: FloatArray) -> Found:
     free = np.flatnonzero(at_bound == 0.0)
     y = np.where(at_bound < 0, bounds[:, 0], np.where(at_bound > 0, bounds[:, 1], y)) if len(y) else y
     active, tight = np.flatnonzero(weights > 1e-9), np.flatnonzero(multipliers > 1e-9)
-    best = _Conditions(functions, y, free, active, tight)
+    pull = np.abs(weights[active] @ functions.objectives(y)[1][active])[free]
+    best = _Conditions(functions, y, free, active, tight, np.clip(pull, LEAST_PULL, None))
     z = np.concatenate([y[free], weights[active], multipliers[tight], [functions.objectives(y)[0].max()]])
     residual = best.residual(z)
+    differences = list(NEWTON_DIFFERENCES)
     for _ in range(NEWTON_STEPS):
         if np.abs(residual).max(initial=0.0) < 1e-13:
             break
-        step = np.linalg.lstsq(best.slopes(z), -residual, rcond=None)[0]
+        step = np.linalg.lstsq(best.slopes(z, differences[0]), -residual, rcond=None)[0]
         moved, shorter = False, 1.0
         for _ in range(12):
             candidate = z + shorter * step
@@ -182,8 +220,9 @@ def _polished(functions: Smooth, bounds: FloatArray, y: FloatArray) -> Found:
                     z, residual, moved = candidate, trial, True
                     break
             shorter *= 0.5
-        if not moved:
+        if not moved and not differences[1:]:
             break
+        differences = differences if moved else differences[1:]
     y = best.place(z)
     all_weights, all_multipliers = np.zeros(len(weights)), np.zeros(len(multipliers))
     all_weights[active] = z[len(free) : len(free) + len(active)]
@@ -201,13 +240,14 @@ def _polished(functions: Smooth, bounds: FloatArray, y: FloatArray) -> Found:
 
 @dataclass(frozen=True, slots=True)
 class _Conditions:
-    """Gradients balanced, active objectives equal, active constraints met, weights adding up to 1."""
+    """Gradients balanced, relative to the pull on each coordinate; active objectives equal, constraints met, weights sum 1."""
 
     functions: Smooth
     y: FloatArray
     free: np.ndarray[tuple[int], np.dtype[np.intp]]
     active: np.ndarray[tuple[int], np.dtype[np.intp]]
     tight: np.ndarray[tuple[int], np.dtype[np.intp]]
+    pull: FloatArray
 
     def place(self, z: FloatArray) -> FloatArray:
         """Return y of the unknowns."""
@@ -223,14 +263,16 @@ class _Conditions:
         value, slopes = self.functions.objectives(y)
         slack, walls = self.functions.constraints(y)
         balance = weights @ slopes[self.active] + multipliers @ walls[self.tight]
-        return np.concatenate([balance[self.free], value[self.active] - largest, slack[self.tight], [weights.sum() - 1.0]])
+        return np.concatenate(
+            [balance[self.free] / self.pull, value[self.active] - largest, slack[self.tight], [weights.sum() - 1.0]]
+        )
 
-    def slopes(self, z: FloatArray) -> FloatArray:
+    def slopes(self, z: FloatArray, difference: float) -> FloatArray:
         """Return the derivative of the residual, by central differences."""
         columns = []
         for i in range(len(z)):
             up, down = z.copy(), z.copy()
-            up[i] += NEWTON_STEP
-            down[i] -= NEWTON_STEP
-            columns.append((self.residual(up) - self.residual(down)) / (2.0 * NEWTON_STEP))
+            up[i] += difference
+            down[i] -= difference
+            columns.append((self.residual(up) - self.residual(down)) / (2.0 * difference))
         return np.column_stack(columns)

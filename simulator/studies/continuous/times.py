@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import inf, isinf, sqrt
+from math import inf, isfinite, log, sqrt
 from typing import Literal
 
 from simulator.convergence import InverseLaw
 from simulator.quantities import non_negative, positive
 
-__all__ = ["LEARNERS", "BestTime", "TrainingTime"]
+__all__ = ["LEARNERS", "BestTime", "Growth", "TrainingTime"]
+
+Growth = Literal["constant", "linear", "log"]
+"""Delta of P learners: delta (all-reduce, full fat tree), delta P (parameter server), delta max(log2 P, 1) (tree)."""
 
 LEARNERS = "learners"
 """The lever that is the number of learners."""
@@ -48,7 +51,7 @@ class BestTime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingTime:
-    """T_C at M_opt of one workload, from levers: gamma and delta are sums of levers times factors of the workload.
+    """T_C at M_opt of one workload, from levers: gamma and delta are sums of levers times (or over) factors of the workload.
 
     Parameters
     ----------
@@ -58,10 +61,12 @@ class TrainingTime:
         M_T, > 0.
     gamma, delta : mapping of str to float
         Lever: factor. A workload of other samples has another factor of the same gamma, one with more bytes another of delta.
+    inverse : frozenset of str
+        Levers that gamma or delta fall with, factor / lever: a speed, a bandwidth.
     constant_s, fixed_delta_s : float
         Seconds per update that no lever moves: of computing, and of combining gradients. >= 0.
-    reduce : {"constant", "linear"}
-        All-reduce on a full fat tree, Delta = delta; synchronous parameter server, Delta = delta P. Delta(1) = 0.
+    reduce : {"constant", "linear", "log"} or mapping of str to these
+        How Delta grows with learners, of all levers of delta or of each. Delta(1) = 0.
     max_batch_samples, max_local_samples : float
         M, M/P <= these; infinite by default.
     name : str
@@ -83,9 +88,10 @@ class TrainingTime:
     knee_samples: float
     gamma: Mapping[str, float] = field(default_factory=lambda: {"gamma_s_per_sample": 1.0})
     delta: Mapping[str, float] = field(default_factory=lambda: {"delta_s": 1.0})
+    inverse: frozenset[str] = frozenset()
     constant_s: float = 0.0
     fixed_delta_s: float = 0.0
-    reduce: Literal["constant", "linear"] = "constant"
+    reduce: Growth | Mapping[str, Growth] = "constant"
     max_batch_samples: float = inf
     max_local_samples: float = inf
     name: str = "workload"
@@ -111,10 +117,37 @@ class TrainingTime:
         return tuple(dict.fromkeys((LEARNERS, *self.gamma, *self.delta)))
 
     @property
-    def kinks_learners(self) -> tuple[float, ...]:
-        """Learners where T_C bends: from there on the largest mini-batch is less than the knee of every learner."""
+    def kinks_learners(self) -> Mapping[float, str]:
+        """Learners where the slope of T_C jumps, and why: the largest mini-batch meets the memory, or the knee, of all."""
         largest = min(self.max_batch_samples, self.convergence.batch_samples_range[1])
-        return () if isinf(largest) else (largest / min(self.knee_samples, self.max_local_samples),)
+        kinks: dict[float, str] = {}
+        if isfinite(largest):
+            if self.knee_samples < self.max_local_samples < inf:
+                kinks[largest / self.max_local_samples] = "on the largest mini-batch of {} fits into the memory of its learners"
+            least = min(self.knee_samples, self.max_local_samples)
+            kinks[largest / least] = "on the largest mini-batch of {} is below the knee of every learner"
+        if any(self._growth(lever) == "log" for lever in self.delta):
+            kinks[FIRST_STEP] = "on Delta of {} grows with learners"
+            kinks[ONE_VALLEY] = "on all learners of {} are used unless more would be slower"
+        return kinks
+
+    def reduce_time_s(self, values: Mapping[str, float], learners: float, *, alone: bool = False) -> float:
+        """Return Delta in seconds when `learners` of a design train."""
+        constant, linear, log = (0.0, 0.0, 0.0) if alone else self._deltas(values)
+        return constant + linear * learners + log * _doublings(learners)
+
+    def _deltas(self, values: Mapping[str, float]) -> tuple[float, float, float]:
+        """Return the parts of Delta: constant, times P, times log2 P."""
+        parts: dict[Growth, float] = {"constant": self.fixed_delta_s, "linear": 0.0, "log": 0.0}
+        for lever, factor in self.delta.items():
+            parts[self._growth(lever)] += self._part(lever, factor, values)
+        return parts["constant"], parts["linear"], parts["log"]
+
+    def _growth(self, lever: str) -> Growth:
+        return self.reduce if isinstance(self.reduce, str) else self.reduce.get(lever, "constant")
+
+    def _part(self, lever: str, factor: float, values: Mapping[str, float]) -> float:
+        return factor / values[lever] if lever in self.inverse else factor * values[lever]
 
     def best(self, values: Mapping[str, float], *, alone: bool = False) -> BestTime:
         """Return T_C at M_opt.
@@ -126,52 +159,122 @@ class TrainingTime:
         alone : bool
             One learner without a network: Delta = 0.
         """
-        gamma = sum(factor * values[lever] for lever, factor in self.gamma.items())
-        delta = 0.0 if alone else sum(factor * values[lever] for lever, factor in self.delta.items())
-        fixed = self.constant_s + (0.0 if alone else self.fixed_delta_s)
+        gamma = sum(self._part(lever, factor, values) for lever, factor in self.gamma.items())
+        constant, linear, log = (0.0, 0.0, 0.0) if alone else self._deltas(values)
+        law = _Law(self, gamma, constant + self.constant_s, linear, log)
         P = 1.0 if alone else values[LEARNERS]
-        found = self._at(gamma, delta, fixed, P)
-        if found[1] > 0.0 and P > 1.0:  # a server that more learners slow down: use fewer
-            low, high = 1.0, P
-            while high - low > 1e-14 * high:
-                middle = 0.5 * (low + high)
-                low, high = (middle, high) if self._at(gamma, delta, fixed, middle)[1] < 0.0 else (low, middle)
-            P = high
-            found = self._at(gamma, delta, fixed, P)
-            per_learner = 0.0
+        found = law.at(P)
+        if found[1] > 0.0 and P > 1.0:  # more learners are slower: use fewer
+            P, found, per_learner = law.fewer(P)
         else:
             per_learner = found[1]
         T, _, per_gamma, per_delta, M, bound = found
-        slopes = {lever: per_gamma * factor for lever, factor in self.gamma.items()}
+        slopes: dict[str, float] = {}
+        for lever, factor in self.gamma.items():
+            slopes[lever] = per_gamma * self._slope(lever, factor, values)
         if not alone:
+            times = {"constant": 1.0, "linear": P, "log": _doublings(P)}
             for lever, factor in self.delta.items():
-                slopes[lever] = slopes.get(lever, 0.0) + per_delta * factor
+                per_lever = per_delta * times[self._growth(lever)] * self._slope(lever, factor, values)
+                slopes[lever] = slopes.get(lever, 0.0) + per_lever
             slopes[LEARNERS] = slopes.get(LEARNERS, 0.0) + per_learner
         branch: Literal["interior", "knee", "bound"] = "interior" if bound is None else "knee" if bound == "knee" else "bound"
         return BestTime(converge_time_s=T, slopes=slopes, batch_samples=M, learners=P, branch=branch, bound=bound)
 
-    def _at(self, gamma: float, delta: float, fixed: float, P: float) -> tuple[float, float, float, float, float, str | None]:
-        """Return T_C, its derivatives by P, gamma and delta, M_opt and its bound."""
-        N, alpha, knee = self.convergence.n_inf_updates, self.convergence.alpha_samples, self.knee_samples
-        server = self.reduce == "linear"
-        overhead = (delta * P if server else delta) + fixed
-        free = sqrt(alpha * overhead * P / (N * gamma)) if N > 0 else inf
-        M, bound = (free, None) if free > knee * P else (knee * P, "knee")
-        if N <= 0:
+    def _slope(self, lever: str, factor: float, values: Mapping[str, float]) -> float:
+        return -factor / values[lever] ** 2 if lever in self.inverse else factor
+
+
+FIRST_STEP = 2.0
+"""Learners up to which a tree takes one step."""
+ONE_VALLEY = 8.0
+"""Learners from which on T_C has one valley at most, however Delta grows (from e^2 on, for that of a tree)."""
+VALLEYS = 8
+"""Places between FIRST_STEP and ONE_VALLEY among which valleys are looked for."""
+
+BESIDE_KINK = 1e-12
+
+At = tuple[float, float, float, float, float, str | None]
+
+
+def _doublings(learners: float) -> float:
+    return log(max(learners, FIRST_STEP)) / log(2.0)
+
+
+class _Law:
+    """T_C at M_opt over the learners, at given gamma and deltas: constant parts, those times P, those times log2 P."""
+
+    __slots__ = ("alpha", "constant", "gamma", "highest", "kinks", "knee", "linear", "local", "log", "n_inf")
+
+    def __init__(self, time: TrainingTime, gamma: float, constant: float, linear: float, log: float) -> None:
+        self.gamma, self.constant, self.linear, self.log = gamma, constant, linear, log
+        self.n_inf, self.alpha = time.convergence.n_inf_updates, time.convergence.alpha_samples
+        self.knee, self.local = time.knee_samples, time.max_local_samples
+        law_end = time.convergence.batch_samples_range[1]
+        self.highest = (law_end, "law_end") if law_end < time.max_batch_samples else (time.max_batch_samples, "max_batch")
+        self.kinks = sorted(self.highest[0] / local for local in {self.local, min(self.knee, self.local)})
+
+    def at(self, P: float) -> At:
+        """Return T_C, its derivatives by P, gamma and a constant delta, M_opt and its bound."""
+        N, alpha, gamma, knee = self.n_inf, self.alpha, self.gamma, self.knee
+        overhead, growth = self.constant + self.linear * P, self.linear
+        if self.log:
+            overhead += self.log * _doublings(P)
+            growth += self.log / (P * log(2.0)) if P > FIRST_STEP else 0.0
+        bound: str | None
+        if N > 0:
+            M, bound = sqrt(alpha * overhead * P / (N * gamma)), None
+            if not knee * P < M:
+                M, bound = knee * P, "knee"
+        else:
             M, bound = inf, None
-        bounds = (
-            (self.max_local_samples * P, "memory"),
-            (self.max_batch_samples, "max_batch"),
-            (self.convergence.batch_samples_range[1], "law_end"),
-        )
-        for most, name in bounds:
-            if most < M:
-                M, bound = most, name
+        if self.local * P < M:
+            M, bound = self.local * P, "memory"
+        if self.highest[0] < M:
+            M, bound = self.highest
         updates, local = N + alpha / M, max(M / P, knee)
         update_s = overhead + gamma * local
-        per_learner = updates * (delta if server else 0.0)
+        per_learner = updates * growth
         if bound in ("knee", "memory"):  # M follows P
             per_learner -= alpha / (M * P) * update_s
         elif knee * P < M:  # M stays, each learner has less of it
             per_learner -= updates * gamma * M / (P * P)
-        return updates * update_s, per_learner, updates * local, updates * (P if server else 1.0), M, bound
+        return updates * update_s, per_learner, updates * local, updates, M, bound
+
+    def fewer(self, P: float) -> tuple[float, At, float]:
+        """Return the learners, fewer than P, that are fastest, T_C there, and its derivative by P, which is 0."""
+        if not self.log:
+            best = self._valley(1.0, P) if self.at(1.0)[1] < 0.0 else 1.0
+            return best, self.at(best), 0.0
+        if P <= FIRST_STEP:  # only what grows with P itself can be slower here
+            best = self._valley(1.0, P) if self.at(1.0)[1] < 0.0 else 1.0
+            return best, self.at(best), 0.0
+        places = [FIRST_STEP]
+        if P > ONE_VALLEY and self.at(ONE_VALLEY)[1] < 0.0:
+            places.append(self._valley(ONE_VALLEY, P))
+        last, ratio = FIRST_STEP * (1.0 + 1e-12), (min(P, ONE_VALLEY) / FIRST_STEP) ** (1.0 / VALLEYS)
+        slope = self.at(last)[1]
+        for step in range(1, VALLEYS + 1):
+            place = FIRST_STEP * ratio**step
+            after = self.at(place)[1]
+            if slope < 0.0 <= after:
+                places.append(self._valley(last, place))
+            last, slope = place, after
+        if self.linear and self.at(FIRST_STEP)[1] > 0.0:
+            places.append(self._valley(1.0, FIRST_STEP) if self.at(1.0)[1] < 0.0 else 1.0)
+        best = min(places, key=lambda at: self.at(at)[0])
+        return best, self.at(best), 0.0
+
+    def _valley(self, low: float, high: float) -> float:
+        """Return the learners where T_C stops falling: it falls at `low` and rises at `high`, and may have a corner between."""
+        from scipy.optimize import brentq
+
+        for kink in self.kinks:
+            if low < kink < high:
+                if self.at(kink * (1.0 + BESIDE_KINK))[1] < 0.0:
+                    low = kink * (1.0 + BESIDE_KINK)
+                elif self.at(kink * (1.0 - BESIDE_KINK))[1] < 0.0:
+                    return kink
+                else:
+                    high = kink * (1.0 - BESIDE_KINK)
+        return float(brentq(lambda at: self.at(at)[1], low, high, xtol=1e-15 * low, rtol=1e-15))
