@@ -205,7 +205,11 @@ def test_the_shipped_question_rent_or_buy_is_answered_rent() -> None:
     assert rented["converge_time_s"] == bought["converge_time_s"]
     assert rented["cost_usd"] < bought["cost_usd"]
     assert rented["cost_usd_price_range"][1] < bought["cost_usd_price_range"][0]  # at whatever end of the prices
-    assert command("bom", "rent-or-buy", "--json").answer["break_even"]["cheaper"] == "rent"
+    even = command("bom", "rent-or-buy", "--json").answer["break_even"]
+    assert even["cheaper"] == "rent"
+    assert command("design", "rent-or-buy", "--json").answer["break_even"] == even  # the same eight nodes
+    words = " ".join(command("design", "rent-or-buy").out.split())
+    assert "instead renting is cheaper at a rent of 27.52 USD a node and hour (on demand), where it trains 10 % of the" in words
 
 
 def test_the_shipped_purchases_have_a_total() -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from simulator.costs.model_cost import ModelCost
     from simulator.costs.price_choice import PriceList
 
-__all__ = ["bill_keys", "bill_row", "counted_keys", "dated", "print_bill"]
+__all__ = ["bill_keys", "bill_row", "break_even_keys", "counted_keys", "dated", "print_bill"]
 
 ROW_KEYS = (
     *("item", "count", "unit_usd", "usd", "source", "verified", "part", "id", "scope", "kind", "low_usd", "high_usd", "date"),
@@ -106,6 +106,27 @@ def _finite(value: Any) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
+def break_even_keys(cost: ModelCost) -> dict[str, Any] | None:
+    """Return where renting a cluster and buying it cost the same; None where one of them has no price."""
+    found = cost.break_even()
+    if found is None or cost.rent is None:
+        return None
+    return {
+        "hours": _finite(found.hours),
+        "hours_range": [_finite(found.low_hours), _finite(found.high_hours)],
+        "utilisation": _finite(found.utilisation),
+        "usd_per_node_hour": _finite(found.usd_per_node_hour),
+        "rent_usd_per_node_hour": cost.rent.usd,
+        "rent_kind": cost.rent.kind,
+        "rent_source": cost.rent.source,
+        "rent_verified": cost.rent.verified,
+        "cheaper": "rent" if found.rent_is_cheaper else "buy",
+        "at_utilisation": cost.terms.utilisation,
+        "life_s": cost.terms.life_s,
+        "with_power_and_facility": cost.terms.kind == "ownership",
+    }
+
+
 def bill_keys(cost: ModelCost, prices: PriceList, built: Sequence[int] | None = None) -> dict[str, Any]:
     """Return the keys of a bill with its prices; `built`: switches by tier of the simulated fabric."""
     from simulator.costs.model_cost import unverified_share
@@ -130,23 +151,6 @@ def bill_keys(cost: ModelCost, prices: PriceList, built: Sequence[int] | None = 
             "power_usd": _finite(terms.power_usd(bill.power_w)),
             "total_usd": _finite(everything.usd),
         }
-    found = cost.break_even()
-    equal = None
-    if found is not None and cost.rent is not None:
-        equal = {
-            "hours": _finite(found.hours),
-            "hours_range": [_finite(found.low_hours), _finite(found.high_hours)],
-            "utilisation": _finite(found.utilisation),
-            "usd_per_node_hour": _finite(found.usd_per_node_hour),
-            "rent_usd_per_node_hour": cost.rent.usd,
-            "rent_kind": cost.rent.kind,
-            "rent_source": cost.rent.source,
-            "rent_verified": cost.rent.verified,
-            "cheaper": "rent" if found.rent_is_cheaper else "buy",
-            "at_utilisation": terms.utilisation,
-            "life_s": terms.life_s,
-            "with_power_and_facility": terms.kind == "ownership",
-        }
     return {
         "rows": [bill_row(line) for line in bill.lines],
         "total_usd": _finite(total.usd),
@@ -161,7 +165,7 @@ def bill_keys(cost: ModelCost, prices: PriceList, built: Sequence[int] | None = 
         "price_dates": [dates[0], dates[-1]] if dates else None,
         "price_book_newest": prices.newest,
         "over_life": life,
-        "break_even": equal,
+        "break_even": break_even_keys(cost),
         "simulated_switches": _simulated(built),
     }
 

@@ -21,7 +21,7 @@ OF_A_CATALOGUE = (
     *("cost_usd_interval90", "probability_within_budget", "runner_up", "probability_best", "expected_regret"),
     *("expected_regret_relative", "rivals", "importance", "decides", "measure_next", "flips", "cheaper", "frontier_ends"),
     *("settled", "order_changed", "proven", "not_computed", "compared", "beaten", "left_out", "why_not", "life_s", "cost_kind"),
-    *("unchecked_keys", "default_keys", "certain_links"),
+    *("unchecked_keys", "default_keys", "certain_links", "break_even"),
 )
 """Keys of `design` that only a catalogue has."""
 ROUNDING = 1e-9

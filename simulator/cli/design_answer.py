@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from simulator.cli.bill_answer import bill_row
+from simulator.cli.bill_answer import bill_row, break_even_keys
 
 if TYPE_CHECKING:
     from simulator.scenarios.designing import DesignAnswer
@@ -105,6 +105,7 @@ def design_keys(answer: DesignAnswer) -> dict[str, Any]:
         "unchecked_keys": answer.unchecked_keys,
         "default_keys": answer.default_keys,
         "bill": [bill_row(line) for line in chosen.bill.lines],
+        "break_even": None if (cost := answer.chosen.trained[0].case.cost) is None else break_even_keys(cost),
         "certificate": [_step_keys(step) for step in answer.certificate],
         "optimality": None,
         "runner_up": runner_up,

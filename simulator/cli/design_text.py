@@ -83,6 +83,8 @@ def what_to_buy(answer: DesignAnswer) -> tuple[str, list[tuple[str, str]]]:
             price += f"; within the {request.budget_usd:,.0f} USD of the budget with probability "
             price += f"{answer.probability_within_budget:.2f}"
     facts = [("price", price), ("unverified", _unverified_words(answer, usd))]
+    if instead := _instead_words(answer):
+        facts.append(("instead", instead))
     for one in chosen.trained:
         found = one.answer
         text = seconds(found.converge_time_s)
@@ -149,6 +151,19 @@ def _unverified_words(answer: DesignAnswer, usd: float) -> str:
     if "facility_usd_per_node" in answer.default_keys:
         parts.append("the facility is not in it")
     return "; ".join(parts)
+
+
+def _instead_words(answer: DesignAnswer) -> str:
+    """Say that the other of renting and buying is cheaper; nothing where this one is, or where one has no price."""
+    cost = answer.chosen.trained[0].case.cost
+    found = cost.break_even() if cost is not None else None
+    if cost is None or cost.rent is None or found is None or found.rent_is_cheaper == (cost.terms.kind == "cloud"):
+        return ""
+    words = (
+        f"{'renting' if found.rent_is_cheaper else 'buying'} is cheaper at a rent of {dollars(cost.rent.usd)} USD a node and "
+    )
+    words += f"hour ({cost.rent.kind.replace('_', ' ')}), where it trains {percent(cost.terms.utilisation)} of the time"
+    return words + (f"; both cost the same at {percent(float(found.utilisation))}" if found.utilisation < float("inf") else "")
 
 
 def _amount(answer: DesignAnswer, value: float) -> str:

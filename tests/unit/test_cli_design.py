@@ -55,7 +55,7 @@ kind = "purchase"
 KEYS = {
     "design", "objective", "budget_usd", "deadline_s", "power_max_w", "life_s", "cost_kind", "cost_usd_interval90",
     "probability_within_budget", "unverified_usd", "unchecked_keys", "default_keys", "certain_links",
-    "bill", "certificate", "optimality", "runner_up", "probability_best", "expected_regret",
+    "bill", "break_even", "certificate", "optimality", "runner_up", "probability_best", "expected_regret",
     "expected_regret_relative", "rivals", "importance", "decides", "measure_next", "flips", "cheaper", "frontier",
     "frontier_ends", "settled",
     "order_changed", "proven", "not_computed", "compared", "beaten", "left_out", "why_not",
