@@ -173,7 +173,7 @@ def _sequential(functions: Smooth, bounds: FloatArray, start: FloatArray) -> Flo
             bounds=[*ends, (None, None)] if several else ends,
             constraints=[walls] if has_walls else [],
             method="SLSQP",
-            options={"ftol": 1e-11, "maxiter": 200},
+            options={"ftol": 1e-11, "maxiter": 60},
         )
     y = np.asarray(result.x[:n], dtype=np.float64)
     return np.clip(np.where(np.isfinite(y), y, start), bounds[:, 0], bounds[:, 1])
