@@ -19,6 +19,7 @@ from simulator.errors import CollectiveError
 from simulator.network.cluster_network import FabricDelta
 from simulator.network.clusters import MOST_HOSTS, ClusterNetwork
 from simulator.network.fat_tree_shapes import MOST_TIERS, leaf_ports
+from simulator.network.routing import IntArray
 from simulator.quantities import ArrayLike, FloatArray, whole
 
 __all__ = ["CLOSED_COLLECTIVES", "CLOSED_TOPOLOGIES", "ClosedDelta", "closed_delta"]
@@ -303,7 +304,7 @@ def _hierarchical(ways: _Ways) -> tuple[FloatArray, BoolArray]:
 
 
 def _exchanges(
-    ways: _Ways, sizes: Callable[[int, int], float], *, both_ways: bool, in_the_middle: bool
+    ways: _Ways, sizes: Callable[[int, IntArray], FloatArray | float], *, both_ways: bool, in_the_middle: bool
 ) -> tuple[FloatArray, BoolArray]:
     """Recursive doubling and halving-doubling: what rank 0 needs for its partners, and a leaf's cables for all that crosses.
 
@@ -313,27 +314,30 @@ def _exchanges(
     P = ways.P
     rounds = np.round(np.log2(P)).astype(np.int64)
     power = (2.0**rounds == P) & (P > 1)
-    time_s, crossing, climbing = np.zeros(P.shape), np.zeros(P.shape), np.zeros(P.shape)
+    one = replace(ways, **{name: getattr(ways, name)[power] for name in ("P", "used", "tiers", "pod", "fits")})
+    steps = rounds[power]
+    spent, crossing, climbing = np.zeros(steps.shape), np.zeros(steps.shape), np.zeros(steps.shape)
     times = 2.0 if both_ways else 1.0
-    for total in np.unique(rounds[power]).tolist():
-        here = power & (rounds == total)
-        one = replace(ways, **{name: getattr(ways, name)[here] for name in ("P", "used", "tiers", "pod", "fits")})
-        for k in range(total):
-            size = sizes(k, total) * ways.M
-            apart = 2.0**k * ways.each / ways.per_node
-            step = one.in_s + size / one.in_b + np.zeros(one.P.shape)
-            if apart >= 1:
-                turn = one.turn(apart)
-                step = one.latency_s(turn) + size / one.rate(turn, one.flows_per_nic)
-                hosts = apart * one.hosts_per_node
-                inside_leaf = np.maximum(np.minimum(one.down, one.used * one.hosts_per_node - hosts), 0.0)
-                crossed = np.where((turn > 1) & (hosts >= one.down), inside_leaf, 0.0)
-                crossing[here] += times * size * one.flows_per_nic * crossed / (one.up_most * one.tier_b)
-                climbing[here] += times * np.where(crossed > 0, step, 0.0)
-            time_s[here] += times * step
+    for k in range(int(steps.max(initial=0))):
+        there = times * (steps > k)
+        size = sizes(k, steps) * ways.M
+        apart = 2.0**k * ways.each / ways.per_node
+        if apart < 1:
+            step = one.in_s + size / one.in_b + np.zeros(steps.shape)
+        else:
+            turn = one.turn(apart)
+            step = one.latency_s(turn) + size / one.rate(turn, one.flows_per_nic)
+            hosts = apart * one.hosts_per_node
+            inside_leaf = np.maximum(np.minimum(one.down, one.used * one.hosts_per_node - hosts), 0.0)
+            crossed = np.where((turn > 1) & (hosts >= one.down), inside_leaf, 0.0)
+            crossing += there * size * one.flows_per_nic * crossed / (one.up_most * one.tier_b)
+            climbing += there * np.where(crossed > 0, step, 0.0)
+        spent += there * step
+    longest = spent - climbing + np.maximum(climbing, crossing) if in_the_middle else np.maximum(spent, crossing)
+    time_s = np.full(P.shape, np.nan)
+    time_s[power] = longest
     exact = ((ways.top == 1) | (ways.used == 1)) & (ways.per_node % ways.nics == 0)
-    longer = time_s - climbing + np.maximum(climbing, crossing) if in_the_middle else np.maximum(time_s, crossing)
-    return np.where(power, longer, np.nan), exact
+    return time_s, exact
 
 
 def _recursive_doubling(ways: _Ways) -> tuple[FloatArray, BoolArray]:
@@ -345,7 +349,7 @@ def _near_first(ways: _Ways) -> tuple[FloatArray, BoolArray]:
 
 
 def _far_first(ways: _Ways) -> tuple[FloatArray, BoolArray]:
-    return _exchanges(ways, lambda k, rounds: 0.5 ** (rounds - k), both_ways=True, in_the_middle=False)
+    return _exchanges(ways, lambda k, rounds: np.exp2(-1.0 * (rounds - k)), both_ways=True, in_the_middle=False)
 
 
 def _tree(ways: _Ways) -> tuple[FloatArray, BoolArray]:
