@@ -50,6 +50,39 @@ delta_s = "4 ms"
 """
 """P = 16, T_C = (1000 + 1024000/M) * (0.001*max(M/16, 8) + 0.004): M_opt = sqrt(1024*0.004*16/0.001) = 256."""
 
+ONE_WORKLOAD = """\
+[[workload]]
+name = "one"
+sample_unit = "image"
+gradient_bytes = "100 MB"
+[workload.convergence]
+kind = "inverse"
+n_inf_updates = 1000
+alpha_samples = 6.4e6
+[workload.compute.a100-sxm-80]
+kind = "knee"
+gamma_s_per_sample = "10 ms"
+knee_samples = 1
+"""
+"""What designs of real numbers are asked about: N_inf = 1000, alpha = 6.4e6, gamma = 0.01 s."""
+
+PROBLEM = """\
+class Learner:
+    def update(self):
+        pass
+
+    def losses(self):
+        return {"training": 1.0}
+
+
+class Problem:
+    data_set_samples = 100
+
+    def build(self, setting):
+        return Learner()
+"""
+"""The least that `measure` takes as a problem of the user's own."""
+
 PAPER_FLAGS = (
     "--n-inf-updates", "1000", "--alpha-samples", "1024000", "--gamma-s-per-sample", "0.001", "--knee-samples", "8",
     "--delta-s", "0.004",

@@ -10,24 +10,13 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq
 
-from tests.support import changed, command, written
+from tests.support import ONE_WORKLOAD, changed, command, written
 
 EQUAL = 1e-6
 N_INF, ALPHA, GAMMA, P_USD, B_USD_S, BUDGET = 1000.0, 6.4e6, 0.01, 10_000.0, 5_000.0, 1e6
-PAPER = """\
+PAPER = f"""\
 schema = 1
-[[workload]]
-name = "one"
-gradient_bytes = "100 MB"
-[workload.convergence]
-kind = "inverse"
-n_inf_updates = 1000
-alpha_samples = 6.4e6
-[workload.compute.a100-sxm-80]
-kind = "knee"
-gamma_s_per_sample = "10 ms"
-knee_samples = 1
-[design]
+{ONE_WORKLOAD}[design]
 budget_usd = 1e6
 [design.continuous]
 accelerator = "a100-sxm-80"

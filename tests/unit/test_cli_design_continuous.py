@@ -9,29 +9,17 @@ import numpy as np
 import pytest
 
 from tests.samples import SAMPLES
-from tests.support import assert_sound, changed, command, written
+from tests.support import ONE_WORKLOAD, assert_sound, changed, command, written
 from tests.unit.test_cli_design import KEYS
 
 DESIGN = SAMPLES["continuous design"]
 CHOOSE = '[design.choose]\nnode = ["dgx-h100"]\nnodes = { min = 1, max = 2 }\n'
 OTHER = '[workload.compute.h100-sxm]\nkind = "knee"\n'
 LOWEST = '"10 GB/s"\nbandwidth_min_bytes_per_s = "1e14 B/s"\n'
-QUICK = """\
+QUICK = f"""\
 schema = 1
 title = "quick"
-[[workload]]
-name = "one"
-sample_unit = "image"
-gradient_bytes = "100 MB"
-[workload.convergence]
-kind = "inverse"
-n_inf_updates = 1000
-alpha_samples = 6.4e6
-[workload.compute.a100-sxm-80]
-kind = "knee"
-gamma_s_per_sample = "10 ms"
-knee_samples = 1
-[design]
+{ONE_WORKLOAD}[design]
 budget_usd = 1e6
 [design.continuous]
 accelerator = "a100-sxm-80"

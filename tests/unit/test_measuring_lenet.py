@@ -15,7 +15,7 @@ from simulator.measuring.lenet import LENETS, network
 from simulator.measuring.problems import Options, Setting, Sheet, find_problem
 from simulator.measuring.ranks import time_learners
 from simulator.measuring.record import Record, machine
-from tests.support import command
+from tests.support import PROBLEM, command
 
 torch = pytest.importorskip("torch", reason="torch is not installed (pip install 'learnersim[torch]')")
 
@@ -144,25 +144,8 @@ def test_two_learners_on_this_machine_are_timed_for_real(tmp_path: Path) -> None
     assert run.answer["learners"] == 2
 
 
-ALONE = """\
-class Learner:
-    def update(self):
-        pass
-
-    def losses(self):
-        return {"training": 1.0}
-
-
-class Problem:
-    data_set_samples = 100
-
-    def build(self, setting):
-        return Learner()
-"""
-
-
 def test_learners_that_do_not_exchange_gradients_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "my_alone.py").write_text(ALONE, encoding="utf-8")
+    (tmp_path / "my_alone.py").write_text(PROBLEM, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SimulatorError, match=r"my_alone:Problem on 2 learners: update\(\) never called setting\.combine"):
         list(time_learners("my_alone:Problem", Options(), learners=2, batch_sizes=[4], learning_rate=0.1, threads=1, seed=0))

@@ -16,22 +16,10 @@ from simulator.measuring.data_sets import Labelled, digits, split
 from simulator.measuring.least_squares import LeastSquares
 from simulator.measuring.numpy_problems import DigitsMlp, DigitsSoftmax
 from simulator.measuring.problems import SHIPPED, Options, Setting, Sheet, built, cause, find_problem, needed, source_files
+from tests.support import PROBLEM
 
-MINE = """\
-class Learner:
-    def update(self):
-        pass
-
-    def losses(self):
-        return {"training": 1.0}
-
-
-class Problem:
-    data_set_samples = 100
-
-    def build(self, setting):
-        return Learner()
-
+MINE = f"""\
+{PROBLEM}
 
 class Faulty:
     data_set_samples = -3
